@@ -1,0 +1,31 @@
+/*
+ * bus/inbox.h - the one door for outside input: keys, serial bytes, packets, control requests.
+ *
+ * You are here: any host thread posts; the VM's thread drains between slices, in order, so input
+ * can be logged and replayed. Posting wakes a VM that sleeps in inbox_wait().
+ */
+#ifndef BUS_INBOX_H
+#define BUS_INBOX_H
+
+#include "base/types.h"
+
+struct inbox;
+
+/* Runs on the VM's thread. data is valid during the call only. */
+typedef void inbox_fn(void *ctx, const void *data, u32 len);
+
+struct inbox *inbox_new(void);
+void inbox_free(struct inbox *in);
+
+/* Copies data (len <= 65536; more is refused with false). Any thread. */
+bool inbox_post(struct inbox *in, inbox_fn *fn, void *ctx, const void *data, u32 len);
+
+/* Called by inbox_post after queuing, on the posting thread: ends a running slice soon. */
+void inbox_set_kick(struct inbox *in, void (*fn)(void *ctx), void *ctx);
+
+bool inbox_pending(const struct inbox *in); /* cheap: one relaxed load */
+void inbox_drain(struct inbox *in);         /* runs what was posted before the call */
+/* Sleeps until something is posted or timeout_ns passed (CLOCK_NEVER: for ever). */
+void inbox_wait(struct inbox *in, u64 timeout_ns);
+
+#endif

@@ -1,0 +1,39 @@
+/*
+ * bus/ram.h - guest RAM (one memfd) and what is known of its pages.
+ *
+ * You are here: RAM is mapped once, read-write, for the VM's life. Page flags say which pages hold
+ * translated or cached code (a write must tell the CPUs) and which were written (snapshots).
+ * Devices never touch RAM except through bus/space.h.
+ */
+#ifndef BUS_RAM_H
+#define BUS_RAM_H
+
+#include "base/status.h"
+#include "base/types.h"
+
+enum ram_page_flag {
+    RAM_CODE = 1,  /* some CPU caches decoded code of this page */
+    RAM_CLEAN = 2, /* dirty logging is on and the page is not yet written */
+};
+
+/* A write of len bytes (within one page) at RAM offset off hit a page with RAM_CODE. */
+typedef void ram_code_write_fn(void *ctx, u64 off, u32 len);
+
+struct ram {
+    hva base;
+    u64 size;       /* bytes, a multiple of 4096 */
+    int fd;         /* the memfd */
+    u8 *page_flags; /* one byte a page, enum ram_page_flag */
+    ram_code_write_fn *code_write;
+    void *code_ctx;
+};
+
+/* Zero-filled RAM. size > 0, multiple of 4 KiB. ST_NOMEM with a message otherwise. */
+enum status ram_new(u64 size, struct ram **out, struct error *err);
+void ram_free(struct ram *ram);
+
+/* Call before or after changing RAM bytes by anything that is not a CPU's fast path; the range may
+ * span pages. Notifies the code hook and dirty log. */
+void ram_note_write(struct ram *ram, u64 off, u64 len);
+
+#endif

@@ -1,0 +1,107 @@
+/*
+ * machine/vm.h - the whole machine behind one small API: what front ends (and libtrivisor users)
+ * see.
+ *
+ * You are here: frontends/ include this, base/ and bus/backend.h, and nothing else of ours.
+ * A `struct vm` owns everything; several may live in one process, each on its own thread.
+ */
+#ifndef MACHINE_VM_H
+#define MACHINE_VM_H
+
+#include "base/status.h"
+#include "base/types.h"
+#include "bus/backend.h"
+
+enum { VM_MAX_IDE = 4, VM_MAX_FLOPPY = 2, VM_MAX_SERIAL = 4 };
+
+enum vm_boot { VM_BOOT_DISK = 'c', VM_BOOT_CDROM = 'd', VM_BOOT_FLOPPY = 'a', VM_BOOT_NET = 'n' };
+
+struct vm_drive {
+    struct block *block; /* owned by the VM once vm_new succeeded; NULL: none (empty if cdrom) */
+    bool cdrom;
+};
+
+struct vm_config {
+    const char *machine;     /* "pc" (NULL: "pc") */
+    const char *engine;      /* "interp" (NULL: the default engine) */
+    const char *cpu;         /* model name, NULL: "host" */
+    u64 ram_size;            /* bytes; 1 MiB .. 64 GiB, multiple of 4 KiB */
+    const char *bios_path;   /* system firmware image, NULL: SeaBIOS where Debian puts it */
+    const char *vgabios_path;/* NULL: SeaBIOS's stdvga; "" for none */
+    const char *kernel_path; /* direct boot: bzImage, ELF with PVH note, or NULL */
+    const char *initrd_path;
+    const char *append;
+    const char *flat_path;   /* ROM image put at the top of 4 GiB, run from the reset vector as the
+                                only firmware (roms/demo); NULL: none */
+    struct vm_drive ide[VM_MAX_IDE]; /* primary master, primary slave, secondary master, slave */
+    struct block *floppy[VM_MAX_FLOPPY];
+    char boot_order[8];      /* letters of enum vm_boot, first first; "" = "cda" */
+    struct chardev *serial[VM_MAX_SERIAL];
+    struct chardev *debugcon; /* port 0x402 (Bochs, SeaBIOS) and 0xe9 */
+    bool icount;             /* virtual time follows executed instructions: deterministic */
+    u32 icount_shift;        /* one instruction takes 2^shift ns */
+    i64 rtc_base_ns;         /* wall time at start, ns since 1970 UTC; <0: the host's now */
+    bool no_reboot;          /* a guest reset ends vm_run with VM_STOP_RESET */
+};
+
+enum vm_stop {
+    VM_STOP_POWEROFF,     /* ACPI power-off */
+    VM_STOP_RESET,        /* reset asked for and no_reboot was set */
+    VM_STOP_TRIPLE_FAULT, /* triple fault and no_reboot was set */
+    VM_STOP_REQUEST,      /* vm_stop() */
+    VM_STOP_EXIT,         /* the guest ended the VM through the debug-exit port; code in vm_exit_code */
+    VM_STOP_ERROR,        /* host trouble; message in err */
+};
+
+struct vm;
+
+/* Fills c with defaults (128 MiB, pc, host CPU). */
+void vm_config_init(struct vm_config *c);
+
+/* Builds the machine. On failure nothing is owned by the VM and err has one line. */
+enum status vm_new(const struct vm_config *c, struct vm **out, struct error *err);
+void vm_free(struct vm *vm);
+
+/* Runs until something stops it; may be called again after VM_STOP_REQUEST. VM's thread. */
+enum vm_stop vm_run(struct vm *vm, struct error *err);
+int vm_exit_code(const struct vm *vm);
+
+/* Any thread, also signal handlers. */
+void vm_stop(struct vm *vm);
+/* Any thread: as the power button (ACPI) and the reset button. */
+void vm_power_button(struct vm *vm);
+void vm_reset_button(struct vm *vm);
+
+/* Input of a host thread, delivered on the VM's thread in order. */
+bool vm_post(struct vm *vm, void (*fn)(void *ctx, const void *data, u32 len), void *ctx,
+             const void *data, u32 len);
+struct input_sink *vm_input(struct vm *vm); /* VM's thread only (use vm_post) */
+struct screen *vm_screen(struct vm *vm);    /* VM's thread only */
+
+struct vm_stats {
+    u64 insns;       /* guest instructions executed */
+    u64 run_ns;      /* virtual time */
+    u64 halted_ns;   /* of it, asleep in HLT */
+    u64 io_accesses; /* port and MMIO accesses */
+    u64 interrupts;  /* delivered to the guest */
+    u64 exceptions;
+    u64 hypercalls;
+    u64 tlb_misses;
+    u64 blocks_decoded;
+    u64 block_invalidations;
+};
+void vm_stats(const struct vm *vm, struct vm_stats *out);
+
+/* Guest-physical memory as devices see it, for loaders, tests and debuggers. VM's thread. */
+void vm_read_phys(struct vm *vm, gpa addr, void *buf, u64 len);
+void vm_write_phys(struct vm *vm, gpa addr, const void *buf, u64 len);
+
+/* A text dump of the first vCPU's registers (as on a crash). Returns bytes that were needed. */
+size_t vm_dump_cpu(const struct vm *vm, char *buf, size_t size);
+
+/* NULL-terminated lists for help texts. */
+const char *const *vm_cpu_models(void);
+const char *const *vm_engines(void);
+const char *const *vm_machines(void);
+
+#endif
