@@ -1,0 +1,183 @@
+/*
+ * mmu/mmu.h - linear to physical: paging, the software TLB, and every access path to guest memory.
+ *
+ * You are here: one `struct mmu` per vCPU, embedded in it. The CPU tells it the paging registers
+ * (mmu_set_regs) and asks for reads, writes and code pages by linear address. mmu/ never includes
+ * cpu/: faults leave through the page_fault wire, which does not return.
+ *
+ * The TLB caches (view, page) -> host address. It may forget at any time; it must never remember
+ * what the architecture lets software rely on having been flushed (Intel SDM vol. 3, 4.10).
+ *
+ * Thread: the owning vCPU's.
+ */
+#ifndef MMU_MMU_H
+#define MMU_MMU_H
+
+#include "base/bits.h"
+#include "base/types.h"
+#include "bus/space.h"
+
+enum { TLB_BITS = 10, TLB_SIZE = 1 << TLB_BITS, ITLB_SIZE = 256, FILL_LOG = 512 };
+
+/* Who is asking. Explicit supervisor accesses are VIEW_SUP_AC while EFLAGS.AC is 1 or SMAP off. */
+enum mmu_view { VIEW_USER, VIEW_SUP, VIEW_SUP_AC, VIEW_COUNT };
+
+enum mmu_access { ACC_READ, ACC_WRITE, ACC_FETCH };
+
+/* Page-fault error code (SDM vol. 3, 4.7). */
+enum { PF_P = 1, PF_W = 2, PF_U = 4, PF_RSVD = 8, PF_I = 16 };
+
+/* 32 bytes; a tag is the page's linear address, TLB_NONE matches nothing. The access fits when
+ * ((gla + size - 1) & PAGE_MASK) == tag, which also rejects page crossings. */
+struct tlb_entry {
+    u64 rtag;
+    u64 wtag;
+    u64 add;  /* host address = gla + add */
+    gpa phys; /* page's physical address; bit 0: global */
+};
+#define TLB_NONE 1ull
+
+struct itlb_entry {
+    u64 tag;
+    gpa phys;
+    const u8 *host; /* the page's bytes, NULL: not plain memory */
+    struct ram *ram; /* NULL: ROM or device */
+    u64 ram_off;
+};
+
+struct mmu {
+    /* ---- registers, as mmu_set_regs was told ---- */
+    u64 cr0, cr3, cr4, efer;
+    u64 pdpte[4];  /* PAE's four, loaded by mmu_load_pdptes */
+    gpa a20_mask;  /* ANDed to every physical address */
+    u8 phys_bits;  /* MAXPHYADDR, 32..52 */
+    bool has_nx, has_pse36, has_gbpages;
+
+    /* ---- wires ---- */
+    struct space *mem;
+    void *ctx;
+    noreturn void (*page_fault)(void *ctx, gla addr, u32 error_code);
+    /* Data breakpoints: pages for which watch_page says true are never cached and every access
+     * to them calls watch. NULL: none. */
+    bool (*watch_page)(void *ctx, gla page);
+    void (*watch)(void *ctx, gla addr, int size, bool write);
+    /* The page each vCPU sees for itself (its local APIC); local_dev NULL: none. */
+    gpa local_page;
+    struct device *local_dev;
+
+    /* ---- counters ---- */
+    u64 misses, walks, io_accesses;
+    u32 generation; /* changes whenever any translation may have changed: block links check it */
+
+    /* ---- the caches ---- */
+    u32 fill_count; /* non-global slots filled since the last flush; > FILL_LOG: too many to list */
+    u16 fill_log[FILL_LOG];
+    struct tlb_entry tlb[VIEW_COUNT][TLB_SIZE];
+    struct itlb_entry itlb[2][ITLB_SIZE]; /* VIEW_USER, VIEW_SUP */
+};
+
+/* mem must outlive the mmu. Paging off, A20 on. */
+void mmu_init(struct mmu *m, struct space *mem);
+
+/* New CR0, CR3, CR4 or EFER, already checked by the CPU; flushes what the change requires.
+ * keep: CR3 bit 63 was set (PCID), or nothing that affects translation changed. */
+void mmu_set_regs(struct mmu *m, u64 cr0, u64 cr3, u64 cr4, u64 efer);
+/* Reads the PDPTEs that cr3 points to; false (nothing changed) when one is malformed: #GP(0). */
+bool mmu_load_pdptes(struct mmu *m, u64 cr3);
+
+void mmu_flush_all(struct mmu *m);        /* with global entries */
+void mmu_flush_nonglobal(struct mmu *m);
+void mmu_flush_page(struct mmu *m, gla addr);
+/* RAM page at ram_off now holds code: no fast writes to it any more. */
+void mmu_drop_writable(struct mmu *m, const struct ram *ram, u64 ram_off);
+void mmu_set_a20(struct mmu *m, bool on);
+
+static always_inline struct tlb_entry *mmu_slot(struct mmu *m, int view, gla a)
+{
+    return &m->tlb[view][(a >> PAGE_SHIFT) & (TLB_SIZE - 1)];
+}
+
+/* ---- data. size 1, 2, 4, 8; any alignment; may fault (does not return) ---------------------- */
+u64 mmu_read_slow(struct mmu *m, int view, gla a, int size);
+void mmu_write_slow(struct mmu *m, int view, gla a, u64 val, int size);
+/* Where to read-modify-write [a, a+size) in place, size 1..64: the host address after all
+ * permission checks, or NULL when it is not one plain RAM page (device, code page, page crossing,
+ * watched): then use mmu_probe_write + read + write. */
+hva mmu_rmw_slow(struct mmu *m, int view, gla a, int size);
+
+static always_inline u64 mmu_read(struct mmu *m, int view, gla a, int size)
+{
+    struct tlb_entry *e = mmu_slot(m, view, a);
+    if (likely(((a + (u64)(size - 1)) & PAGE_MASK) == e->rtag)) {
+        const u8 *p = (const u8 *)(a + e->add);
+        switch (size) {
+        case 1:
+            return *p;
+        case 2:
+            return ld_u16(p);
+        case 4:
+            return ld_u32(p);
+        default:
+            return ld_u64(p);
+        }
+    }
+    return mmu_read_slow(m, view, a, size);
+}
+
+static always_inline void mmu_write(struct mmu *m, int view, gla a, u64 val, int size)
+{
+    struct tlb_entry *e = mmu_slot(m, view, a);
+    if (likely(((a + (u64)(size - 1)) & PAGE_MASK) == e->wtag)) {
+        u8 *p = (u8 *)(a + e->add);
+        switch (size) {
+        case 1:
+            *p = (u8)val;
+            return;
+        case 2:
+            st_u16(p, (u16)val);
+            return;
+        case 4:
+            st_u32(p, (u32)val);
+            return;
+        default:
+            st_u64(p, val);
+            return;
+        }
+    }
+    mmu_write_slow(m, view, a, val, size);
+}
+
+static always_inline hva mmu_rmw(struct mmu *m, int view, gla a, int size)
+{
+    struct tlb_entry *e = mmu_slot(m, view, a);
+    if (likely(((a + (u64)(size - 1)) & PAGE_MASK) == e->wtag))
+        return (hva)(a + e->add);
+    return mmu_rmw_slow(m, view, a, size);
+}
+
+/* Host address to read [a, a+size) from, or NULL when it is not in one plain page. May fault. */
+const u8 *mmu_read_ptr_slow(struct mmu *m, int view, gla a, int size);
+static always_inline const u8 *mmu_read_ptr(struct mmu *m, int view, gla a, int size)
+{
+    struct tlb_entry *e = mmu_slot(m, view, a);
+    if (likely(((a + (u64)(size - 1)) & PAGE_MASK) == e->rtag))
+        return (const u8 *)(a + e->add);
+    return mmu_read_ptr_slow(m, view, a, size);
+}
+
+/* Raises the fault that reading / writing [a, a+len) would raise, and does nothing else. len <= 4096. */
+void mmu_probe_read(struct mmu *m, int view, gla a, u32 len);
+void mmu_probe_write(struct mmu *m, int view, gla a, u32 len);
+/* Any length up to 4096; faults before anything is written. */
+void mmu_read_bytes(struct mmu *m, int view, gla a, void *buf, u32 len);
+void mmu_write_bytes(struct mmu *m, int view, gla a, const void *buf, u32 len);
+
+/* ---- code ------------------------------------------------------------------------------------ */
+/* The page that holds a, for instruction fetch; may fault (ACC_FETCH). view USER or SUP. */
+const struct itlb_entry *mmu_fetch_page(struct mmu *m, int view, gla a);
+
+/* ---- debugger ------------------------------------------------------------------------------- */
+/* Translates without side effects (no A/D, no fault). False: not mapped. */
+bool mmu_peek(struct mmu *m, gla a, gpa *out);
+
+#endif
