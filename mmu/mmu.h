@@ -17,10 +17,16 @@
 #include "base/types.h"
 #include "bus/space.h"
 
-enum { TLB_BITS = 10, TLB_SIZE = 1 << TLB_BITS, ITLB_SIZE = 256, FILL_LOG = 512 };
+enum { TLB_BITS = 10, TLB_SIZE = 1 << TLB_BITS, ITLB_SIZE = 256, STLB_SIZE = 128, FILL_LOG = 512 };
 
 /* Who is asking. Explicit supervisor accesses are VIEW_SUP_AC while EFLAGS.AC is 1 or SMAP off. */
-enum mmu_view { VIEW_USER, VIEW_SUP, VIEW_SUP_AC, VIEW_COUNT };
+enum mmu_view {
+    VIEW_USER,
+    VIEW_SUP,
+    VIEW_SUP_AC,
+    VIEW_USER_AC, /* as VIEW_USER, never cached: the CPU checks alignment (#AC) on every access */
+    VIEW_COUNT
+};
 
 enum mmu_access { ACC_READ, ACC_WRITE, ACC_FETCH };
 
@@ -33,9 +39,18 @@ struct tlb_entry {
     u64 rtag;
     u64 wtag;
     u64 add;  /* host address = gla + add */
-    gpa phys; /* page's physical address; bit 0: global */
+    gpa phys; /* page's physical address, enum tlb_bits in the low bits */
 };
 #define TLB_NONE 1ull
+enum tlb_bits { TLB_GLOBAL = 1, TLB_LARGE = 2 };
+
+/* What a page walk found, for pages that have no fast entry: devices, code pages, read-only. */
+struct stlb_entry {
+    u64 tag;
+    gpa phys;
+    u32 gen;
+    u8 global, write_ok, large;
+};
 
 struct itlb_entry {
     u64 tag;
@@ -43,6 +58,8 @@ struct itlb_entry {
     const u8 *host; /* the page's bytes, NULL: not plain memory */
     struct ram *ram; /* NULL: ROM or device */
     u64 ram_off;
+    u32 gen; /* valid while it equals gens[global] */
+    u8 global;
 };
 
 struct mmu {
@@ -67,11 +84,16 @@ struct mmu {
 
     /* ---- counters ---- */
     u64 misses, walks, io_accesses;
-    u32 generation; /* changes whenever any translation may have changed: block links check it */
+    /* [0] changes at every flush, [1] only when global translations may have changed too. What
+     * was derived from a translation stays true while its gens[global] stands. */
+    u32 gens[2];
 
     /* ---- the caches ---- */
     u32 fill_count; /* non-global slots filled since the last flush; > FILL_LOG: too many to list */
     u16 fill_log[FILL_LOG];
+    u8 large_map[512]; /* which 2 MiB regions (hashed) may have entries of a large page */
+    bool giga_seen;
+    struct stlb_entry stlb[VIEW_COUNT][STLB_SIZE];
     struct tlb_entry tlb[VIEW_COUNT][TLB_SIZE];
     struct itlb_entry itlb[2][ITLB_SIZE]; /* VIEW_USER, VIEW_SUP */
 };

@@ -1,0 +1,165 @@
+/*
+ * mmu/access.c - the slow half of guest memory access: TLB misses, devices, code pages, watched
+ * pages and accesses that cross a page.
+ */
+#include "mmu/mmu_priv.h"
+
+static bool crosses(gla a, u32 size)
+{
+    return ((a ^ (a + size - 1)) & PAGE_MASK) != 0;
+}
+
+static void watch(struct mmu *m, gla a, int size, bool write)
+{
+    if (unlikely(m->watch != NULL))
+        m->watch(m->ctx, a, size, write);
+}
+
+static u64 phys_read(struct mmu *m, gpa p, int size)
+{
+    if (m->local_dev && (p & PAGE_MASK) == m->local_page) {
+        m->io_accesses++;
+        return m->local_dev->ops->read(m->local_dev, 0, p & ~PAGE_MASK, size) & size_mask(size);
+    }
+    struct page_info pi = space_find(m->mem, p & PAGE_MASK);
+    if (likely(pi.read != NULL))
+        return ld_le(pi.read + (p & ~PAGE_MASK), size);
+    m->io_accesses++;
+    return space_read(m->mem, p, size);
+}
+
+static void phys_write(struct mmu *m, gpa p, u64 val, int size)
+{
+    if (m->local_dev && (p & PAGE_MASK) == m->local_page) {
+        m->io_accesses++;
+        m->local_dev->ops->write(m->local_dev, 0, p & ~PAGE_MASK, val & size_mask(size), size);
+        return;
+    }
+    struct page_info pi = space_find(m->mem, p & PAGE_MASK);
+    if (likely(pi.write != NULL)) {
+        st_le(pi.write + (p & ~PAGE_MASK), val, size);
+        if (pi.ram && pi.ram->page_flags[pi.ram_off >> PAGE_SHIFT])
+            ram_note_write(pi.ram, pi.ram_off + (p & ~PAGE_MASK), (u64)size);
+        return;
+    }
+    m->io_accesses++;
+    space_write(m->mem, p, val & size_mask(size), size);
+}
+
+u64 mmu_read_slow(struct mmu *m, int view, gla a, int size)
+{
+    struct walk w;
+    if (unlikely(crosses(a, (u32)size))) {
+        u64 v = 0;
+        int first = (int)(PAGE_SIZE - (a & ~PAGE_MASK));
+        gpa p0 = mmu_translate(m, view, a, ACC_READ, &w);
+        gpa p1 = mmu_translate(m, view, a + (u64)first, ACC_READ, &w);
+        watch(m, a, size, false);
+        for (int k = 0; k < size; k++)
+            v |= phys_read(m, k < first ? p0 + (u64)k : p1 + (u64)(k - first), 1) << (8 * k);
+        return v;
+    }
+    gpa p = mmu_translate(m, view, a, ACC_READ, &w);
+    watch(m, a, size, false);
+    return phys_read(m, p, size);
+}
+
+void mmu_write_slow(struct mmu *m, int view, gla a, u64 val, int size)
+{
+    struct walk w;
+    if (unlikely(crosses(a, (u32)size))) {
+        int first = (int)(PAGE_SIZE - (a & ~PAGE_MASK));
+        gpa p0 = mmu_translate(m, view, a, ACC_WRITE, &w);
+        gpa p1 = mmu_translate(m, view, a + (u64)first, ACC_WRITE, &w);
+        watch(m, a, size, true);
+        for (int k = 0; k < size; k++)
+            phys_write(m, k < first ? p0 + (u64)k : p1 + (u64)(k - first), val >> (8 * k), 1);
+        return;
+    }
+    gpa p = mmu_translate(m, view, a, ACC_WRITE, &w);
+    watch(m, a, size, true);
+    phys_write(m, p, val, size);
+}
+
+hva mmu_rmw_slow(struct mmu *m, int view, gla a, int size)
+{
+    struct walk w;
+    if (unlikely(crosses(a, (u32)size)))
+        return NULL;
+    gpa p = mmu_translate(m, view, a, ACC_WRITE, &w);
+    if (m->watch_page && m->watch_page(m->ctx, a & PAGE_MASK))
+        return NULL;
+    if (m->local_dev && (p & PAGE_MASK) == m->local_page)
+        return NULL;
+    struct page_info pi = space_find(m->mem, p & PAGE_MASK);
+    if (!pi.write || pi.write != pi.read)
+        return NULL;
+    if (pi.ram) {
+        u8 *flags = &pi.ram->page_flags[pi.ram_off >> PAGE_SHIFT];
+        if (*flags & RAM_CODE)
+            return NULL;
+        if (*flags)
+            ram_note_write(pi.ram, pi.ram_off + (p & ~PAGE_MASK), (u64)size);
+    }
+    return pi.write + (p & ~PAGE_MASK);
+}
+
+const u8 *mmu_read_ptr_slow(struct mmu *m, int view, gla a, int size)
+{
+    struct walk w;
+    if (unlikely(crosses(a, (u32)size)))
+        return NULL;
+    gpa p = mmu_translate(m, view, a, ACC_READ, &w);
+    if (m->watch_page && m->watch_page(m->ctx, a & PAGE_MASK))
+        return NULL;
+    if (m->local_dev && (p & PAGE_MASK) == m->local_page)
+        return NULL;
+    struct page_info pi = space_find(m->mem, p & PAGE_MASK);
+    return pi.read ? pi.read + (p & ~PAGE_MASK) : NULL;
+}
+
+static void probe(struct mmu *m, int view, gla a, u32 len, enum mmu_access acc)
+{
+    struct walk w;
+    if (!len)
+        return;
+    mmu_translate(m, view, a, acc, &w);
+    if (crosses(a, len))
+        mmu_translate(m, view, a + len - 1, acc, &w);
+}
+
+void mmu_probe_read(struct mmu *m, int view, gla a, u32 len)
+{
+    probe(m, view, a, len, ACC_READ);
+}
+
+void mmu_probe_write(struct mmu *m, int view, gla a, u32 len)
+{
+    probe(m, view, a, len, ACC_WRITE);
+}
+
+void mmu_read_bytes(struct mmu *m, int view, gla a, void *buf, u32 len)
+{
+    u8 *out = buf;
+    mmu_probe_read(m, view, a, len);
+    while (len) {
+        int n = len >= 8 ? 8 : len >= 4 ? 4 : len >= 2 ? 2 : 1;
+        st_le(out, mmu_read(m, view, a, n), n);
+        out += n;
+        a += (u32)n;
+        len -= (u32)n;
+    }
+}
+
+void mmu_write_bytes(struct mmu *m, int view, gla a, const void *buf, u32 len)
+{
+    const u8 *in = buf;
+    mmu_probe_write(m, view, a, len);
+    while (len) {
+        int n = len >= 8 ? 8 : len >= 4 ? 4 : len >= 2 ? 2 : 1;
+        mmu_write(m, view, a, ld_le(in, n), n);
+        in += n;
+        a += (u32)n;
+        len -= (u32)n;
+    }
+}
