@@ -1,5 +1,5 @@
 /* tests/devices/test_i8254.c - the timer and port 0x61 against the data sheet's mode diagrams. */
-#include "rig.h"
+#include "tests/devices/rig.h"
 #include "devices/i8254.h"
 #include "devices/port61.h"
 

@@ -1,5 +1,5 @@
 /* tests/devices/test_i8259.c - the interrupt controllers against their data sheet. */
-#include "rig.h"
+#include "tests/devices/rig.h"
 #include "devices/i8259.h"
 
 struct pic_rig {

@@ -1,5 +1,5 @@
 /* tests/devices/test_mc146818.c - the real-time clock as kernels and firmware use it. */
-#include "rig.h"
+#include "tests/devices/rig.h"
 #include "devices/mc146818.h"
 
 #define MS 1000000ull

@@ -1,5 +1,5 @@
 /* tests/devices/test_uart16550.c - the serial port, by data sheet and by the probes of drivers. */
-#include "rig.h"
+#include "tests/devices/rig.h"
 #include "devices/uart16550.h"
 
 /* The other end: keeps what was sent, and offers what it has when there is space. */
