@@ -11,6 +11,7 @@
 #ifndef CPU_CPU_H
 #define CPU_CPU_H
 
+#include "base/status.h"
 #include "base/types.h"
 #include "bus/clock.h"
 #include "bus/irq.h"
@@ -79,6 +80,7 @@ enum block_key {
     KEY_SS32 = 4,  /* stack pointer is ESP */
     KEY_FLAT = 8,  /* CS DS ES SS: base 0, limit 4 GiB, readable and writable */
     KEY_REAL = 16, /* real or virtual-8086 mode */
+    KEY_USER = 32, /* CPL 3: a page fetched as user (update_mode sets it) */
 };
 
 enum cpu_pending {
@@ -116,14 +118,17 @@ struct xstate {
 } __attribute__((__aligned__(64)));
 
 struct lapic;
-struct blocks; /* cpu/interp.c: the cache of decoded blocks */
+struct block;
+struct blocks; /* cpu/blocks.c: the cache of decoded blocks */
 struct native; /* cpu/native.c: host stubs of exec_native */
 
 struct cpu {
     /* ---- hot: what every instruction touches ---- */
     u64 gpr[GPR_SLOTS];
     u64 rip;                /* inside exec: the next instruction; between: the current one */
-    const struct insn *cur; /* the instruction whose faults are reported at its start */
+    const struct insn *cur; /* the instruction whose faults are reported at its start; NULL: none,
+                               faults are reported at rip */
+    struct block *block;    /* the running block; NULL outside blocks (single steps) */
     i64 left;               /* instructions until the slice ends (counted a block ahead) */
     u16 fl;                 /* arithmetic flags as LAHF and SETO give them: AH | AL (OF in bit 0) */
     u8 view;                /* enum mmu_view of ordinary data accesses */

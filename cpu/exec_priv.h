@@ -11,6 +11,8 @@
 #ifndef CPU_EXEC_PRIV_H
 #define CPU_EXEC_PRIV_H
 
+#include "base/log.h"
+#include "base/status.h"
 #include "cpu/cpu.h"
 
 /* ---- faults: do not return ------------------------------------------------------------------- */
@@ -287,6 +289,10 @@ void iret(struct cpu *cpu, int osize);
 /* INT n (soft), INT3/INTO/ICEBP, exceptions and interrupts. */
 enum intr_kind { INTR_EXTERNAL, INTR_SOFT, INTR_TRAP /* INT3, INTO */, INTR_EXCEPTION, INTR_ICEBP };
 void deliver(struct cpu *cpu, int vector, enum intr_kind kind, bool has_error, u32 error);
+/* The run loop's reaction to cpu_raise: an exception at cpu->rip; a fault while delivering comes back
+ * here with cpu->ex_nested set to the vector that was being delivered (-1: none): double fault,
+ * then shutdown. */
+void cpu_deliver_fault(struct cpu *cpu, int vector, bool has_error, u32 error);
 void task_switch(struct cpu *cpu, u16 tss_sel, int source /* enum task_source */, bool has_error,
                  u32 error);
 enum task_source { TASK_JUMP, TASK_CALL, TASK_INT, TASK_IRET };
@@ -311,7 +317,10 @@ void check_io(struct cpu *cpu, u16 port, int size);
 /* ---- debug (cpu/debug.c) ----------------------------------------------------------------------- */
 void write_dr(struct cpu *cpu, int n, u64 v);
 void debug_io(struct cpu *cpu, u16 port, int size);  /* I/O breakpoints */
-bool debug_fetch(struct cpu *cpu, gla rip);          /* instruction breakpoint: raises #DB */
+void debug_fetch(struct cpu *cpu, gla rip); /* instruction breakpoint at rip: raises #DB as a fault */
+/* After an instruction: cpu->dr6_pending has what happened (BS, B0-3, BT). Sets DR6 and raises #DB
+ * as a trap at cpu->rip. */
+void debug_trap(struct cpu *cpu);
 
 /* ---- local APIC (cpu/lapic.c) ------------------------------------------------------------------- */
 struct lapic *lapic_new(struct cpu *cpu, struct clock *clk);
@@ -341,6 +350,13 @@ void cpu_update_intr(struct cpu *cpu);
  * length, or 0: more bytes needed, or -1: invalid (row INSN_INVALID filled in, len best guess). */
 int decode_insn(struct cpu *cpu, const u8 *bytes, int avail, u32 key, struct insn *out);
 void blocks_flush(struct cpu *cpu); /* everything decoded is forgotten */
+
+/* ---- identity (cpu/cpuid.c) ------------------------------------------------------------------------ */
+/* Sets cpu->model and features. name NULL: "host". ST_INVAL: unknown (the message lists the models);
+ * ST_UNSUP: the host lacks what the model needs (the message names it). */
+enum status cpu_model_apply(struct cpu *cpu, const char *name, struct error *err);
+u32 cpu_signature(const struct cpu *cpu);  /* EDX after reset; CPUID.1:EAX */
+bool cpu_is_amd(const struct cpu *cpu);    /* whose rules the model follows */
 
 /* ---- native (cpu/native.c) ---------------------------------------------------------------------- */
 void native_init(struct cpu *cpu);

@@ -48,7 +48,7 @@ enum tlb_bits { TLB_GLOBAL = 1, TLB_LARGE = 2 };
 struct stlb_entry {
     u64 tag;
     gpa phys;
-    u32 gen;
+    u64 gen;
     u8 global, write_ok, large;
 };
 
@@ -58,7 +58,7 @@ struct itlb_entry {
     const u8 *host; /* the page's bytes, NULL: not plain memory */
     struct ram *ram; /* NULL: ROM or device */
     u64 ram_off;
-    u32 gen; /* valid while it equals gens[global] */
+    u64 gen; /* valid while it equals gens[global] */
     u8 global;
 };
 
@@ -86,7 +86,7 @@ struct mmu {
     u64 misses, walks, io_accesses;
     /* [0] changes at every flush, [1] only when global translations may have changed too. What
      * was derived from a translation stays true while its gens[global] stands. */
-    u32 gens[2];
+    u64 gens[2];
 
     /* ---- the caches ---- */
     u32 fill_count; /* non-global slots filled since the last flush; > FILL_LOG: too many to list */

@@ -1,0 +1,324 @@
+/*
+ * cpu/blocks.c - the cache of decoded blocks: building, finding, and forgetting them when their
+ * bytes are written.
+ *
+ * Invariants: every live block of RAM bytes is on its page's list, that page carries RAM_CODE, and
+ * its line map covers the block; so a store to those lines finds it. Blocks of ROM and of pages
+ * that are not plain memory are on no list (the latter are not cached at all).
+ * Memory is one arena, emptied as a whole when full, and only between blocks.
+ */
+#include "cpu/decode_priv.h"
+#include "cpu/interp_priv.h"
+
+#include <stdlib.h>
+#include <sys/mman.h>
+
+enum { ARENA_SIZE = 64 << 20 };
+
+static u32 hash_of(gpa phys, u32 key)
+{
+    u64 h = (phys ^ ((u64)key << 50)) * 0x9e3779b97f4a7c15ull;
+    return (u32)(h >> (64 - HASH_BITS));
+}
+
+void blocks_new(struct cpu *cpu)
+{
+    struct blocks *b = calloc(1, sizeof(*b));
+    CHECK(b);
+    b->n_pages = cpu->ram ? cpu->ram->size >> PAGE_SHIFT : 0;
+    b->pages = calloc(b->n_pages + 1, sizeof(*b->pages));
+    b->arena_size = ARENA_SIZE;
+    b->arena = mmap(NULL, b->arena_size, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    decode_index_rows(&b->first_row, &b->next_row);
+    CHECK(b->pages && b->arena != MAP_FAILED && b->first_row && b->next_row);
+    cpu->blocks = b;
+}
+
+void blocks_free(struct cpu *cpu)
+{
+    struct blocks *b = cpu->blocks;
+    if (!b)
+        return;
+    for (u64 k = 0; k < b->n_pages; k++)
+        free(b->pages[k]);
+    munmap(b->arena, b->arena_size);
+    free(b->pages);
+    free(b->first_row);
+    free(b->next_row);
+    free(b);
+    cpu->blocks = NULL;
+}
+
+static void kill_block(struct cpu *cpu, struct block *b)
+{
+    struct block **p = &cpu->blocks->hash[hash_of(b->phys, b->key)];
+    while (*p && *p != b)
+        p = &(*p)->hash_next;
+    if (*p)
+        *p = b->hash_next;
+    b->cost = BLOCK_DEAD;
+    for (int k = 0; k < b->n; k++)
+        b->insn[k].run = run_dead;
+    block_sentinel(b)->run = run_dead;
+    cpu->n_invalidations++;
+}
+
+static int list_of(const struct block *b, const struct code_page *pg)
+{
+    return b->page[0] == pg ? 0 : 1;
+}
+
+static void unlist(struct block *b, struct code_page *pg)
+{
+    struct block **p = &pg->head;
+    while (*p && *p != b)
+        p = &(*p)->page_next[list_of(*p, pg)];
+    if (*p)
+        *p = b->page_next[list_of(b, pg)];
+}
+
+static u64 line_mask(u32 first, u32 last)
+{
+    u32 a = first >> 6, z = last >> 6;
+    return (~0ull << a) & (~0ull >> (63 - z));
+}
+
+/* Which lines of pg the block's bytes are on. */
+static u64 block_lines(const struct block *b, const struct code_page *pg)
+{
+    u32 start = (u32)(b->phys & ~PAGE_MASK);
+    u32 end = start + b->bytes - 1u;
+    if (list_of(b, pg) == 1)
+        return line_mask(0, end - PAGE_SIZE);
+    return line_mask(start, MIN(end, (u32)PAGE_SIZE - 1));
+}
+
+/* RAM bytes under cached code change: forget the blocks that overlap them. */
+static void code_write(void *ctx, u64 off, u32 len)
+{
+    struct cpu *cpu = ctx;
+    struct blocks *bs = cpu->blocks;
+    u64 page = off >> PAGE_SHIFT;
+    if (page >= bs->n_pages || !len)
+        return;
+    struct code_page *pg = bs->pages[page];
+    if (!pg)
+        return;
+    u32 first = (u32)(off & ~PAGE_MASK);
+    u32 last = MIN(first + len - 1, (u32)PAGE_SIZE - 1);
+    if (!(pg->lines & line_mask(first, last)))
+        return;
+
+    u64 lines = 0;
+    for (struct block **p = &pg->head, *b; (b = *p);) {
+        int which = list_of(b, pg);
+        u32 start = (u32)(b->phys & ~PAGE_MASK);
+        u32 end = start + b->bytes - 1u;
+        if (which == 1) {
+            start = 0;
+            end -= (u32)PAGE_SIZE;
+        }
+        if (start <= last && first <= MIN(end, (u32)PAGE_SIZE - 1)) {
+            *p = b->page_next[which];
+            if (b->page[!which])
+                unlist(b, b->page[!which]);
+            kill_block(cpu, b);
+        } else {
+            lines |= block_lines(b, pg);
+            p = &b->page_next[which];
+        }
+    }
+    pg->lines = lines;
+    if (!pg->head)
+        cpu->ram->page_flags[page] &= (u8)~RAM_CODE;
+}
+
+static void forget_all(struct cpu *cpu)
+{
+    struct blocks *bs = cpu->blocks;
+    memset(bs->jc, 0, sizeof(bs->jc));
+    memset(bs->hash, 0, sizeof(bs->hash));
+    for (u64 k = 0; k < bs->n_pages; k++) {
+        if (bs->pages[k]) {
+            cpu->ram->page_flags[k] &= (u8)~RAM_CODE;
+            free(bs->pages[k]);
+            bs->pages[k] = NULL;
+        }
+    }
+    bs->arena_used = 0;
+    bs->flush_wanted = false;
+}
+
+void blocks_flush(struct cpu *cpu)
+{
+    struct blocks *bs = cpu->blocks;
+    if (!bs)
+        return;
+    /* The running block must not be entered again by its own links, nor anything linked. */
+    for (u64 used = 0; used < bs->arena_used;) {
+        struct block *b = (struct block *)(bs->arena + used);
+        if (b->cost != BLOCK_DEAD)
+            kill_block(cpu, b);
+        used += align_up(sizeof(*b) + (b->n + 1u) * sizeof(struct insn), 64);
+    }
+    bs->flush_wanted = true;
+}
+
+static void list_block(struct cpu *cpu, struct block *b, int which, struct ram *ram, u64 ram_off)
+{
+    struct blocks *bs = cpu->blocks;
+    u64 page = ram_off >> PAGE_SHIFT;
+    if (ram != cpu->ram || page >= bs->n_pages)
+        return;
+    struct code_page *pg = bs->pages[page];
+    if (!pg) {
+        pg = calloc(1, sizeof(*pg));
+        CHECK(pg);
+        pg->off = ram_off & PAGE_MASK;
+        bs->pages[page] = pg;
+    }
+    if (!(ram->page_flags[page] & RAM_CODE)) {
+        ram->page_flags[page] |= RAM_CODE;
+        ram->code_write = code_write;
+        ram->code_ctx = cpu;
+        mmu_drop_writable(&cpu->mmu, ram, ram_off);
+    }
+    b->page[which] = pg;
+    b->page_next[which] = pg->head;
+    pg->head = b;
+    pg->lines |= block_lines(b, pg);
+}
+
+/* An instruction that starts on this page and ends on the next (or cannot be told yet). */
+static int decode_cross(struct cpu *cpu, const u8 *head, int head_len, gla lin, struct insn *i,
+                        const struct itlb_entry **second)
+{
+    u8 bytes[32];
+    memcpy(bytes, head, (size_t)head_len);
+    /* faults with the address of the second page */
+    const struct itlb_entry *e =
+        mmu_fetch_page(&cpu->mmu, cpu->cpl == 3 ? VIEW_USER : VIEW_SUP, (lin & PAGE_MASK) + PAGE_SIZE);
+    *second = e;
+    for (int k = 0; k < 15; k++)
+        bytes[head_len + k] = e->host ? e->host[k] : (u8)space_read(cpu->mem, e->phys + (u64)k, 1);
+    return decode_insn(cpu, bytes, MIN(head_len + 15, 15), cpu->key, i);
+}
+
+/* Decodes a block at lin, whose page is given, and enters it in the cache. */
+static struct block *build(struct cpu *cpu, gla lin, const struct itlb_entry *page)
+{
+    struct blocks *bs = cpu->blocks;
+    u64 max = sizeof(struct block) + (BLOCK_MAX + 1) * sizeof(struct insn);
+    u32 start = (u32)(lin & ~PAGE_MASK);
+    struct itlb_entry first = *page; /* fetching the second page may evict it */
+    u8 scratch[16];
+
+    if (bs->arena_used + max + 64 > bs->arena_size)
+        blocks_flush(cpu);
+    if (bs->flush_wanted)
+        forget_all(cpu);
+    struct block *b = (struct block *)(bs->arena + bs->arena_used);
+    memset(b, 0, sizeof(*b));
+    b->phys = first.phys | start;
+    b->key = cpu->key;
+
+    u32 off = 0;
+    const struct itlb_entry *second = NULL;
+    while (b->n < BLOCK_MAX) {
+        u32 here = start + off;
+        if (here >= PAGE_SIZE)
+            break;
+        int avail = (int)MIN(15u, (u32)PAGE_SIZE - here);
+        const u8 *bytes = first.host ? first.host + here : scratch;
+        if (!first.host) {
+            for (int k = 0; k < avail; k++)
+                scratch[k] = (u8)space_read(cpu->mem, first.phys + here + (u64)k, 1);
+        }
+        struct insn *i = &b->insn[b->n];
+        int len = decode_insn(cpu, bytes, avail, cpu->key, i);
+        if (len == 0) {
+            if (b->n)
+                break; /* the next block starts with it */
+            len = decode_cross(cpu, bytes, avail, lin, i, &second);
+            if (len > 0 && len <= avail)
+                second = NULL;
+            if (len < 0)
+                second = NULL;
+        }
+        insn_place(i, (u16)off);
+        i->run = i->flags & INF_EXIT ? run_exit : run_for(i, cpu->key);
+        off += i->len;
+        b->n++;
+        if (second || len < 0 || (i->flags & (INF_BRANCH | INF_EXIT)) || !first.host)
+            break;
+    }
+    b->bytes = (u16)off;
+    b->cost = b->n;
+    struct sentinel *s = block_sentinel(b);
+    memset(s, 0, sizeof(*s));
+    s->run = run_fall;
+    s->self = b;
+    s->off = (u16)off;
+    cpu->n_blocks++;
+    if (!first.host)
+        return b; /* runs once: the arena space is reused by the next build */
+
+    bs->arena_used += align_up(sizeof(*b) + (b->n + 1u) * sizeof(struct insn), 64);
+    if (first.ram)
+        list_block(cpu, b, 0, first.ram, first.ram_off);
+    if (second) {
+        b->cross = 1;
+        b->phys2 = second->phys;
+        if (second->ram)
+            list_block(cpu, b, 1, second->ram, second->ram_off);
+    }
+    u32 h = hash_of(b->phys, b->key);
+    b->hash_next = bs->hash[h];
+    bs->hash[h] = b;
+    return b;
+}
+
+struct block *block_lookup(struct cpu *cpu)
+{
+    gla lin = linear_pc(cpu);
+    struct blocks *bs = cpu->blocks;
+    struct jc_entry *j = &bs->jc[jc_index(lin)];
+
+    if (j->lin == lin && j->key == cpu->key && j->gen == cpu->mmu.gens[j->global] &&
+        j->block->cost != BLOCK_DEAD)
+        return j->block;
+    if (cpu->mode != MODE_LONG64 && cpu->rip > cpu->seg[SEG_CS].limit)
+        raise_gp0(cpu);
+    if (cpu->mode == MODE_LONG64 && !is_canonical(lin))
+        raise_gp0(cpu);
+    int view = cpu->cpl == 3 ? VIEW_USER : VIEW_SUP;
+    const struct itlb_entry *page = mmu_fetch_page(&cpu->mmu, view, lin);
+    gpa phys = page->phys | (lin & ~PAGE_MASK);
+    struct block *b = bs->hash[hash_of(phys, cpu->key)];
+    while (b && !(b->phys == phys && b->key == cpu->key))
+        b = b->hash_next;
+    if (b && b->cross) {
+        struct itlb_entry first = *page;
+        const struct itlb_entry *second =
+            mmu_fetch_page(&cpu->mmu, view, (lin & PAGE_MASK) + PAGE_SIZE);
+        if (second->phys != b->phys2) {
+            for (int k = 0; k < 2; k++)
+                if (b->page[k])
+                    unlist(b, b->page[k]);
+            kill_block(cpu, b);
+            b = NULL;
+        }
+        if (b)
+            return b;
+        return build(cpu, lin, &first);
+    }
+    if (!b)
+        b = build(cpu, lin, page);
+    if (!b->cross && page->host) {
+        page = mmu_fetch_page(&cpu->mmu, view, lin);
+        *j = (struct jc_entry){.lin = lin, .key = cpu->key, .gen = page->gen, .block = b,
+                               .global = page->global};
+    }
+    return b;
+}

@@ -1,0 +1,344 @@
+/*
+ * cpu/decode.c - bytes to struct insn, through the decoder library and the table.
+ *
+ * The only caller of the decoder on the execution path. What comes out is position-independent
+ * but for rip-relative operands and branch targets, which the block builder completes
+ * (insn_place).
+ */
+#include "cpu/zydis_priv.h"
+#include "cpu/decode_priv.h"
+#include "cpu/interp_priv.h"
+
+#include <stdlib.h>
+
+static enum feature isa_feature(ZydisISASet set)
+{
+    switch (set) {
+#define FEATURE(name, leaf, sub, reg, bit)
+#define ISA(isa, feat)                                                                             \
+    case ZYDIS_ISA_SET_##isa:                                                                      \
+        return FEAT_##feat;
+#include "cpu/insn/features.def"
+#undef FEATURE
+#undef ISA
+    default:
+        return FEAT_COUNT;
+    }
+}
+
+void decode_index_rows(u16 **first, u16 **next)
+{
+    u16 *f = calloc(ZYDIS_MNEMONIC_MAX_VALUE + 1, sizeof(u16));
+    u16 *n = calloc(INSN_COUNT, sizeof(u16));
+    /* backwards, so that chains come out in table order */
+    for (int id = INSN_COUNT - 1; f && n && id > INSN_INVALID; id--) {
+        n[id] = f[insn_rows[id].mnemonic];
+        f[insn_rows[id].mnemonic] = (u16)id;
+    }
+    *first = f;
+    *next = n;
+}
+
+static bool row_fits(const struct cpu *cpu, const struct insn_row *row,
+                     const ZydisDecodedInstruction *d, const ZydisDecodedOperand *ops)
+{
+    bool seg = false, cr = false, dr = false, vec = false;
+    for (int k = 0; k < d->operand_count_visible; k++) {
+        if (ops[k].type != ZYDIS_OPERAND_TYPE_REGISTER)
+            continue;
+        switch (ZydisRegisterGetClass(ops[k].reg.value)) {
+        case ZYDIS_REGCLASS_SEGMENT:
+            seg = true;
+            break;
+        case ZYDIS_REGCLASS_CONTROL:
+            cr = true;
+            break;
+        case ZYDIS_REGCLASS_DEBUG:
+            dr = true;
+            break;
+        case ZYDIS_REGCLASS_MMX:
+        case ZYDIS_REGCLASS_XMM:
+        case ZYDIS_REGCLASS_YMM:
+            vec = true;
+            break;
+        default:
+            break;
+        }
+    }
+    switch ((enum insn_when)row->when) {
+    case ANY:
+        return true;
+    case OPS_SEG:
+        return seg;
+    case OPS_CR:
+        return cr;
+    case OPS_DR:
+        return dr;
+    case OPS_VEC:
+        return vec;
+    case OPS_NOVEC:
+        return !vec;
+    case OPS_FAR:
+        return d->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR;
+    case OPS_NEAR:
+        return d->meta.branch_type != ZYDIS_BRANCH_TYPE_FAR;
+    case WHEN_286:
+        return !cpu_has(cpu, FEAT_I386);
+    }
+    return false;
+}
+
+static u8 gpr_slot(ZydisRegister r)
+{
+    switch (r) {
+    case ZYDIS_REGISTER_NONE:
+        return GPR_ZERO;
+    case ZYDIS_REGISTER_RIP:
+    case ZYDIS_REGISTER_EIP:
+    case ZYDIS_REGISTER_IP:
+        return GPR_BLOCK;
+    default: {
+        ZyanI8 id = ZydisRegisterGetId(r);
+        return id >= 0 && id < 16 ? (u8)id : GPR_ZERO;
+    }
+    }
+}
+
+static u8 mem_segment(ZydisRegister r, u32 key)
+{
+    static const u8 map[] = {SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS};
+    int id = ZydisRegisterGetId(r);
+    u8 s = id >= 0 && id < 6 ? map[id] : SEG_DS;
+    if (s < SEG_FS && (key & (KEY_64 | KEY_FLAT)))
+        return SEG_FLAT;
+    return s;
+}
+
+static void fill_mem(struct insn *i, const ZydisDecodedOperand *op, u32 key)
+{
+    static const u8 shift[9] = {0, 0, 1, 0, 2, 0, 0, 0, 3};
+    i->seg = mem_segment(op->mem.segment, key);
+    i->base = gpr_slot(op->mem.base);
+    ZydisRegisterClass ic = ZydisRegisterGetClass(op->mem.index);
+    bool vsib = ic == ZYDIS_REGCLASS_XMM || ic == ZYDIS_REGCLASS_YMM;
+    i->index = vsib ? GPR_ZERO : gpr_slot(op->mem.index);
+    i->scale = shift[op->mem.scale <= 8 ? op->mem.scale : 0];
+    i->disp = op->mem.disp.has_displacement ? op->mem.disp.value : 0;
+}
+
+static void fill_reg(struct insn *i, int k, ZydisRegister r)
+{
+    ZyanI8 id = ZydisRegisterGetId(r);
+    i->reg[k] = (u8)id;
+    switch (ZydisRegisterGetClass(r)) {
+    case ZYDIS_REGCLASS_GPR8:
+        /* AL CL DL BL AH CH DH BH SPL BPL SIL DIL R8B.. */
+        if (id >= 4 && id < 8) {
+            i->kind[k] = OP_GPRH;
+            i->reg[k] = (u8)(id - 4);
+        } else {
+            i->kind[k] = OP_GPR;
+            i->reg[k] = (u8)(id < 4 ? id : id - 4);
+        }
+        break;
+    case ZYDIS_REGCLASS_GPR16:
+    case ZYDIS_REGCLASS_GPR32:
+    case ZYDIS_REGCLASS_GPR64:
+        i->kind[k] = OP_GPR;
+        break;
+    case ZYDIS_REGCLASS_SEGMENT:
+        i->kind[k] = OP_SEG;
+        break;
+    case ZYDIS_REGCLASS_CONTROL:
+        i->kind[k] = OP_CR;
+        break;
+    case ZYDIS_REGCLASS_DEBUG:
+        i->kind[k] = OP_DR;
+        break;
+    case ZYDIS_REGCLASS_X87:
+        i->kind[k] = OP_ST;
+        break;
+    case ZYDIS_REGCLASS_MMX:
+        i->kind[k] = OP_MMX;
+        break;
+    case ZYDIS_REGCLASS_XMM:
+    case ZYDIS_REGCLASS_YMM:
+        i->kind[k] = OP_VEC;
+        break;
+    default:
+        i->kind[k] = OP_OTHER;
+        break;
+    }
+}
+
+/* Operands that the table's functions use: the visible ones, at most three; the segment of string
+ * instructions and XLAT comes from their hidden or implicit memory operand. */
+static void fill_operands(struct insn *i, const ZydisDecodedInstruction *d,
+                          const ZydisDecodedOperand *ops, u32 key)
+{
+    bool have_mem = false, have_imm = false;
+    int n = 0;
+
+    i->seg = key & (KEY_64 | KEY_FLAT) ? SEG_FLAT : SEG_DS;
+    for (int k = 0; k < d->operand_count; k++) {
+        const ZydisDecodedOperand *op = &ops[k];
+        bool visible = k < d->operand_count_visible;
+        if (!visible) {
+            if (op->type == ZYDIS_OPERAND_TYPE_MEMORY && !have_mem &&
+                op->mem.segment != ZYDIS_REGISTER_ES && gpr_slot(op->mem.base) != RSP)
+                i->seg = mem_segment(op->mem.segment, key);
+            continue;
+        }
+        switch (op->type) {
+        case ZYDIS_OPERAND_TYPE_MEMORY:
+            /* of two (MOVS, CMPS) the one that takes overrides */
+            if (!have_mem || op->mem.segment != ZYDIS_REGISTER_ES)
+                fill_mem(i, op, key);
+            have_mem = true;
+            break;
+        case ZYDIS_OPERAND_TYPE_IMMEDIATE:
+            if (have_imm)
+                i->imm2 = (u8)op->imm.value.u;
+            else
+                i->imm = op->imm.value.u;
+            have_imm = true;
+            break;
+        case ZYDIS_OPERAND_TYPE_POINTER:
+            i->imm = op->ptr.offset | (u64)op->ptr.segment << 32;
+            break;
+        default:
+            break;
+        }
+        if (n == 3)
+            continue;
+        i->size[n] = (u8)(op->size / 8 > 255 ? 0 : op->size / 8);
+        switch (op->type) {
+        case ZYDIS_OPERAND_TYPE_REGISTER:
+            fill_reg(i, n, op->reg.value);
+            break;
+        case ZYDIS_OPERAND_TYPE_MEMORY:
+            i->kind[n] = OP_MEM;
+            break;
+        case ZYDIS_OPERAND_TYPE_IMMEDIATE:
+            i->kind[n] = op->imm.is_relative ? OP_REL : OP_IMM;
+            break;
+        case ZYDIS_OPERAND_TYPE_POINTER:
+            i->kind[n] = OP_FAR;
+            break;
+        default:
+            break;
+        }
+        n++;
+    }
+}
+
+static bool ends_block(const ZydisDecodedInstruction *d)
+{
+    switch (d->meta.category) {
+    case ZYDIS_CATEGORY_CALL:
+    case ZYDIS_CATEGORY_RET:
+    case ZYDIS_CATEGORY_COND_BR:
+    case ZYDIS_CATEGORY_UNCOND_BR:
+    case ZYDIS_CATEGORY_INTERRUPT:
+    case ZYDIS_CATEGORY_SYSCALL:
+    case ZYDIS_CATEGORY_SYSRET:
+        return true;
+    default:
+        return d->meta.branch_type != ZYDIS_BRANCH_TYPE_NONE;
+    }
+}
+
+static void init_decoder(const struct cpu *cpu, u32 key, ZydisDecoder *dec)
+{
+    switch (key & KEY_DMODE) {
+    case KEY_64:
+        ZydisDecoderInit(dec, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+        break;
+    case KEY_32:
+        ZydisDecoderInit(dec, ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32);
+        break;
+    default:
+        ZydisDecoderInit(dec, ZYDIS_MACHINE_MODE_LEGACY_16, ZYDIS_STACK_WIDTH_16);
+        break;
+    }
+    ZydisDecoderEnableMode(dec, ZYDIS_DECODER_MODE_MPX, 0);
+    ZydisDecoderEnableMode(dec, ZYDIS_DECODER_MODE_CET, 0);
+    ZydisDecoderEnableMode(dec, ZYDIS_DECODER_MODE_WBNOINVD, 0);
+    ZydisDecoderEnableMode(dec, ZYDIS_DECODER_MODE_CLDEMOTE, 0);
+    ZydisDecoderEnableMode(dec, ZYDIS_DECODER_MODE_LZCNT, cpu_has(cpu, FEAT_LZCNT));
+    ZydisDecoderEnableMode(dec, ZYDIS_DECODER_MODE_TZCNT, cpu_has(cpu, FEAT_BMI1));
+    ZydisDecoderEnableMode(dec, ZYDIS_DECODER_MODE_AMD_BRANCHES, cpu_is_amd(cpu));
+}
+
+static int invalid(struct insn *i, int len, int vector)
+{
+    i->row = INSN_INVALID;
+    i->len = (u8)(len > 0 && len <= 15 ? len : 1);
+    i->flags = INF_EXIT;
+    i->imm = (u64)vector;
+    return -1;
+}
+
+int decode_insn(struct cpu *cpu, const u8 *bytes, int avail, u32 key, struct insn *out)
+{
+    ZydisDecoder dec;
+    ZydisDecodedInstruction d;
+    ZydisDecodedOperand ops[ZYDIS_MAX_OPERAND_COUNT];
+
+    memset(out, 0, sizeof(*out));
+    out->base = out->index = GPR_ZERO;
+    init_decoder(cpu, key, &dec);
+    ZyanStatus st = ZydisDecoderDecodeFull(&dec, bytes, (ZyanUSize)avail, &d, ops);
+    if (!ZYAN_SUCCESS(st)) {
+        if (st == ZYDIS_STATUS_NO_MORE_DATA)
+            return avail >= 15 ? invalid(out, 15, EX_GP) : 0;
+        return invalid(out, 1, st == ZYDIS_STATUS_INSTRUCTION_TOO_LONG ? EX_GP : EX_UD);
+    }
+    out->len = d.length;
+    enum feature f = isa_feature(d.meta.isa_set);
+    if (f == FEAT_COUNT || (f != FEAT_ALWAYS && !cpu_has(cpu, f)))
+        return invalid(out, d.length, EX_UD);
+    if (d.meta.isa_set == ZYDIS_ISA_SET_AVXAES && !cpu_has(cpu, FEAT_AES))
+        return invalid(out, d.length, EX_UD);
+    if (d.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX && (key & KEY_REAL))
+        return invalid(out, d.length, EX_UD); /* SDM vol. 2, 2.3: no VEX in real and V86 mode */
+    if (!cpu_has(cpu, FEAT_I386) &&
+        (d.attributes & (ZYDIS_ATTRIB_HAS_OPERANDSIZE | ZYDIS_ATTRIB_HAS_ADDRESSSIZE)))
+        return invalid(out, d.length, EX_UD);
+
+    u16 id = cpu->blocks->first_row[d.mnemonic];
+    while (id && !row_fits(cpu, &insn_rows[id], &d, ops))
+        id = cpu->blocks->next_row[id];
+    if (!id)
+        return invalid(out, d.length, EX_UD);
+    const struct insn_row *row = &insn_rows[id];
+    out->row = id;
+    out->osize = (u8)(d.operand_width / 8);
+    out->asize = (u8)(d.address_width / 8);
+    fill_operands(out, &d, ops, key);
+    out->flags = 0;
+    if (d.attributes & ZYDIS_ATTRIB_HAS_LOCK)
+        out->flags |= INF_LOCK;
+    if (d.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE))
+        out->flags |= INF_REP;
+    if (d.attributes & ZYDIS_ATTRIB_HAS_REPNE)
+        out->flags |= INF_REPNE;
+    if (d.attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE)
+        out->flags |= INF_OP66;
+    if (row->bt == EXIT)
+        out->flags |= INF_EXIT;
+    if (ends_block(&d) || (out->flags & (INF_REP | INF_REPNE)))
+        out->flags |= INF_BRANCH;
+    if (native_row(row) && !native_prepare(cpu, &d, ops, out))
+        return invalid(out, d.length, EX_UD);
+    return d.length;
+}
+
+void insn_place(struct insn *i, u16 off)
+{
+    i->off = off;
+    if (i->base == GPR_BLOCK)
+        i->disp += off + i->len;
+    if (i->kind[0] == OP_REL)
+        i->disp = (i64)(i->imm + off + i->len); /* for the fast handlers: from the block's start */
+}

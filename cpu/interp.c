@@ -1,0 +1,330 @@
+/*
+ * cpu/interp.c - engine one: runs cached blocks, delivers what interrupts them.
+ *
+ * The run loop is entered again (by longjmp) whenever an instruction or a delivery faults. Inside
+ * a block handlers chain to each other; they come back here (NULL) when the slice is used up, when
+ * the next block is not known, and after instructions that change what the loop watches.
+ *
+ * Counting: cpu->left is charged for a whole block at its entry; whoever leaves a block early gives
+ * the rest back (block_refund). A delivery costs one, so that a guest that faults for ever still
+ * uses up its slice. Intel SDM vol. 3, 6.9 (priorities), 6.8.3 (shadows), 17.3.1.4 (single step).
+ */
+#include "cpu/interp_priv.h"
+
+/* Instructions of the running block from `i` on have not been executed. */
+static void block_refund(struct cpu *c, const struct insn *i)
+{
+    if (c->block)
+        c->left += c->block->n - (i - c->block->insn);
+    c->block = NULL;
+}
+
+/* ---- leaving by a fault ------------------------------------------------------------------------ */
+static noreturn void leave(struct cpu *c)
+{
+    if (c->cur) {
+        block_refund(c, c->cur);
+        c->rip = c->gpr[GPR_BLOCK] + c->cur->off;
+        if (!(c->key & KEY_64))
+            c->rip = (u32)c->rip;
+        c->cur = NULL;
+    }
+    __builtin_longjmp(c->jmp, 1);
+}
+
+void cpu_raise_err(struct cpu *cpu, int vector, u32 error)
+{
+    cpu->ex_vector = vector;
+    cpu->ex_error = error;
+    cpu->ex_has_error = true;
+    leave(cpu);
+}
+
+void cpu_raise(struct cpu *cpu, int vector)
+{
+    cpu->ex_vector = vector;
+    cpu->ex_error = 0;
+    cpu->ex_has_error = false;
+    leave(cpu);
+}
+
+void cpu_page_fault(struct cpu *cpu, gla addr, u32 error)
+{
+    cpu->cr2 = addr;
+    cpu_raise_err(cpu, EX_PF, error);
+}
+
+/* ---- generic handlers ---------------------------------------------------------------------------- */
+static always_inline void begin(struct cpu *c, const struct insn *i)
+{
+    c->cur = i;
+    c->rip = c->gpr[GPR_BLOCK] + i->off + i->len;
+    if (unlikely(!(c->key & KEY_64)))
+        c->rip = (u32)c->rip;
+}
+
+const struct insn *run_generic(struct cpu *c, const struct insn *i)
+{
+    begin(c, i);
+    insn_rows[i->row].exec(c, i);
+    DISPATCH(c, i + 1);
+}
+
+/* Changes state that the loop or the block key watches. */
+const struct insn *run_exit(struct cpu *c, const struct insn *i)
+{
+    begin(c, i);
+    insn_rows[i->row].exec(c, i);
+    block_refund(c, i + 1);
+    c->cur = NULL;
+    return NULL;
+}
+
+const struct insn *run_branch(struct cpu *c, const struct insn *i)
+{
+    begin(c, i);
+    insn_rows[i->row].exec(c, i);
+    return jump_any(c);
+}
+
+/* The sentinel: the block ended without a branch. */
+const struct insn *run_fall(struct cpu *c, const struct insn *i)
+{
+    const struct sentinel *s = (const struct sentinel *)i;
+    c->rip = c->gpr[GPR_BLOCK] + s->off;
+    if (unlikely(!(c->key & KEY_64)))
+        c->rip = (u32)c->rip;
+    return jump_any(c);
+}
+
+/* Any instruction of a dead block. */
+const struct insn *run_dead(struct cpu *c, const struct insn *i)
+{
+    struct block *b = c->block;
+    if (i == (const struct insn *)block_sentinel(b)) {
+        c->rip = c->gpr[GPR_BLOCK] + ((const struct sentinel *)i)->off;
+    } else {
+        c->rip = c->gpr[GPR_BLOCK] + i->off;
+        block_refund(c, i);
+    }
+    if (!(c->key & KEY_64))
+        c->rip = (u32)c->rip;
+    c->cur = NULL;
+    c->block = NULL;
+    return NULL;
+}
+
+const struct insn *enter_refused(struct cpu *c, struct block *b)
+{
+    c->left += b->cost;
+    c->cur = NULL;
+    c->block = NULL;
+    return NULL;
+}
+
+/* ---- one instruction at a time -------------------------------------------------------------------- */
+/* Executes one instruction outside any block chain; traps after it are raised here. */
+static void step(struct cpu *c)
+{
+    bool tf = c->flsys & FL_TF;
+    u32 shadow = c->pending & (PEND_SHADOW | PEND_SHADOW_SS);
+
+    c->cur = NULL;
+    c->block = NULL;
+    if (unlikely(c->dr[7] & 0xff) && !(shadow & PEND_SHADOW_SS))
+        debug_fetch(c, linear_pc(c));
+    struct block *b = block_lookup(c);
+    struct insn i = b->insn[0]; /* a copy: the block may die while it runs */
+    c->gpr[GPR_BLOCK] = c->rip;
+    if (!(c->key & KEY_64) && c->rip + i.len - 1u > c->seg[SEG_CS].limit)
+        raise_gp0(c);
+    c->pending &= ~shadow;
+    begin(c, &i);
+    insn_rows[i.row].exec(c, &i);
+    c->flsys &= ~(u32)FL_RF;
+    c->left--;
+    c->cur = NULL;
+    if (unlikely(tf || c->dr6_pending) && !(c->pending & PEND_SHADOW_SS)) {
+        if (tf)
+            c->dr6_pending |= 1u << 14; /* DR6.BS */
+        debug_trap(c);
+    }
+    if (!(c->flsys & FL_TF) && !(c->dr[7] & 0xff) && !c->dr6_pending)
+        c->pending &= ~(u32)PEND_STEP;
+}
+
+/* ---- between instructions ------------------------------------------------------------------------- */
+void cpu_update_intr(struct cpu *c)
+{
+    bool want = c->lapic ? lapic_pending(c->lapic) >= 0 || (c->intr_pin && lapic_extint(c->lapic))
+                         : c->intr_pin;
+    if (!want) {
+        c->pending &= ~(u32)PEND_INTR;
+    } else if (!(c->pending & PEND_INTR)) {
+        c->pending |= PEND_INTR;
+        cpu_cut_slice(c);
+    }
+}
+
+bool cpu_wakeable(struct cpu *c)
+{
+    return (c->pending & (PEND_INIT | PEND_SHUTDOWN)) ||
+           ((c->pending & PEND_NMI) && !c->nmi_blocked) ||
+           ((c->pending & PEND_INTR) && (c->flsys & FL_IF));
+}
+
+static void take_interrupt(struct cpu *c)
+{
+    int vector = -1;
+    if (c->lapic && lapic_pending(c->lapic) >= 0)
+        vector = lapic_accept(c->lapic);
+    else if (c->intr_pin && c->pic_ack)
+        vector = c->pic_ack(c->pic_ctx);
+    cpu_update_intr(c);
+    if (vector < 0)
+        return;
+    c->halted = false;
+    c->pending &= ~(u32)PEND_HALT;
+    c->n_interrupts++;
+    c->left--;
+    deliver(c, vector & 0xff, INTR_EXTERNAL, false, 0);
+}
+
+/* Looks at everything pending. True: an event was taken or the loop must return. */
+static bool service(struct cpu *c, enum cpu_exit *why)
+{
+    u32 p = c->pending;
+
+    if (p & PEND_SHUTDOWN) {
+        *why = CPU_SHUTDOWN;
+        return true;
+    }
+    if (p & PEND_INIT) {
+        c->pending &= ~(u32)PEND_INIT;
+        cpu_reset(c, true);
+        return true;
+    }
+    if (!(p & (PEND_SHADOW | PEND_SHADOW_SS))) {
+        if ((p & PEND_NMI) && !c->nmi_blocked) {
+            c->pending &= ~(u32)(PEND_NMI | PEND_HALT);
+            c->halted = false;
+            c->nmi_blocked = true;
+            c->left--;
+            deliver(c, EX_NMI, INTR_EXTERNAL, false, 0);
+            return true;
+        }
+        if ((p & PEND_INTR) && (c->flsys & FL_IF)) {
+            take_interrupt(c);
+            return true;
+        }
+    }
+    if (p & PEND_HALT) {
+        c->pending &= ~(u32)(PEND_SHADOW | PEND_SHADOW_SS);
+        if (cpu_wakeable(c))
+            return true;
+        *why = CPU_HALT;
+        return true;
+    }
+    return false;
+}
+
+static void run_blocks(struct cpu *c, struct block *b)
+{
+    c->left -= b->cost;
+    c->gpr[GPR_BLOCK] = c->rip;
+    c->block = b;
+    const struct insn *i = b->insn;
+    do {
+        i = i->run(c, i);
+    } while (i);
+    c->cur = NULL;
+    c->block = NULL;
+}
+
+/* The loop; a fault comes back to the setjmp. noinline: its frame is the jump's target. */
+static noinline enum cpu_exit run_loop(struct cpu *c, bool single)
+{
+    enum cpu_exit why = CPU_SLICE;
+
+    if (__builtin_setjmp(c->jmp)) {
+        c->cur = NULL;
+        c->block = NULL;
+        c->left--;
+        c->n_exceptions++;
+        cpu_deliver_fault(c, c->ex_vector, c->ex_has_error, c->ex_error);
+        if (single)
+            return CPU_SLICE;
+    }
+    while (c->left > 0) {
+        u32 p = c->pending;
+        if (unlikely(p)) {
+            why = CPU_SLICE;
+            i64 before = c->left;
+            if (service(c, &why)) {
+                if (why != CPU_SLICE)
+                    return why;
+                if (single && c->left != before)
+                    return CPU_SLICE;
+                continue;
+            }
+            p = c->pending;
+        }
+        if (unlikely(single || (p & (PEND_STEP | PEND_SHADOW | PEND_SHADOW_SS)))) {
+            step(c);
+            if (single)
+                return CPU_SLICE;
+            continue;
+        }
+        struct block *b = block_lookup(c);
+        if (unlikely(b->n > c->left ||
+                     (!(c->key & (KEY_64 | KEY_FLAT)) &&
+                      c->rip + b->bytes - 1 > c->seg[SEG_CS].limit))) {
+            step(c);
+            continue;
+        }
+        run_blocks(c, b);
+    }
+    return CPU_SLICE;
+}
+
+static enum cpu_exit run_slice(struct cpu *c, i64 n, bool single)
+{
+    c->left = c->slice = n;
+    c->stolen = 0;
+    c->kicked = 0;
+    native_enter(c);
+    enum cpu_exit why = run_loop(c, single);
+    native_leave(c);
+    c->insns += (u64)(c->slice - c->left - c->stolen);
+    c->slice = c->left = c->stolen = 0;
+    return why;
+}
+
+enum cpu_exit cpu_run(struct cpu *c, i64 max_insns)
+{
+    return run_slice(c, max_insns, false);
+}
+
+enum cpu_exit cpu_step(struct cpu *c)
+{
+    return run_slice(c, 1, true);
+}
+
+void cpu_cut_slice(struct cpu *c)
+{
+    if (c->left > 0) {
+        c->stolen += c->left;
+        c->left = 0;
+    }
+}
+
+void cpu_kick(struct cpu *c)
+{
+    c->kicked = 1;
+}
+
+u64 cpu_icount(const struct cpu *c)
+{
+    i64 ahead = c->block && c->cur ? c->block->n - (c->cur - c->block->insn) - 1 : 0;
+    return c->insns + (u64)(c->slice - c->left - c->stolen - ahead);
+}

@@ -1,0 +1,144 @@
+/*
+ * cpu/interp_priv.h - decoded blocks: what the cache keeps and the interpreter runs.
+ *
+ * You are here: private to cpu/decode.c, blocks.c, interp.c and interp_fast.c (and bt/).
+ *
+ * A block is straight-line code found at a guest-physical address under a block key. It never
+ * crosses a page, except that a block of one instruction may (then it is found through the hash
+ * only, and its second page is compared at every entry). After the last instruction stands a
+ * sentinel: it is dispatched when the block falls through, and keeps the links to the blocks that
+ * follow within the same page. Blocks are position-independent: RIP is base + offset.
+ *
+ * A dead block (its bytes were written, or the cache was flushed) is never freed while it may be
+ * running: its instructions' run pointers become leave_dead and its cost too high to enter.
+ */
+#ifndef CPU_INTERP_PRIV_H
+#define CPU_INTERP_PRIV_H
+
+#include "cpu/exec_priv.h"
+
+enum {
+    BLOCK_MAX = 64,        /* instructions in a block */
+    JC_BITS = 12,
+    JC_SIZE = 1 << JC_BITS,
+    HASH_BITS = 16,
+    HASH_SIZE = 1 << HASH_BITS,
+    BLOCK_DEAD = 0x40000000, /* cost of a dead block */
+};
+
+struct sentinel {
+    run_fn *run;           /* fall through */
+    struct block *link[2]; /* [0] branch taken, [1] fell through; same page only, NULL: not known */
+    struct block *self;
+    u32 unused;
+    u16 off;               /* bytes of the block */
+    u16 pad[5];
+};
+_Static_assert(sizeof(struct sentinel) == sizeof(struct insn), "the sentinel stands in for an insn");
+
+struct block {
+    gpa phys;              /* of the first byte */
+    i32 cost;              /* n, or BLOCK_DEAD */
+    u32 key;
+    u16 n, bytes;
+    u8 cross;              /* its one instruction goes on in another page */
+    gpa phys2;             /* that page */
+    struct block *hash_next;
+    struct code_page *page[2];
+    struct block *page_next[2];
+    struct insn insn[];    /* n, then the sentinel */
+};
+
+static always_inline struct sentinel *block_sentinel(struct block *b)
+{
+    return (struct sentinel *)&b->insn[b->n];
+}
+
+/* What is cached of one RAM page. */
+struct code_page {
+    u64 off;               /* in RAM */
+    u64 lines;             /* which 64-byte lines hold code of a block */
+    struct block *head;
+};
+
+struct jc_entry {
+    gla lin;
+    u64 gen;
+    struct block *block;
+    u32 key, global;
+};
+
+struct blocks {
+    struct jc_entry jc[JC_SIZE];
+    struct block *hash[HASH_SIZE];
+    struct code_page **pages; /* by RAM page; NULL: no code */
+    u64 n_pages;
+    u8 *arena;
+    u64 arena_size, arena_used;
+    bool flush_wanted;        /* done when no block is running */
+    u16 *first_row;           /* by decoder mnemonic: first candidate row, 0 none */
+    u16 *next_row;            /* by row: next candidate */
+};
+
+void blocks_new(struct cpu *cpu);
+void blocks_free(struct cpu *cpu);
+
+/* The block at the current RIP, decoded if need be. Faults (fetch #PF, #GP limit) leave. May be a
+ * block whose end lies beyond the CS limit: the caller checks outside flat modes. */
+struct block *block_lookup(struct cpu *cpu);
+
+/* Best dispatch target for a decoded instruction (interp_fast.c); base gives RIP-relative facts. */
+run_fn *run_for(const struct insn *i, u32 key);
+
+run_fn run_generic, run_exit, run_branch, run_fall, run_dead;
+
+static always_inline u32 jc_index(gla lin)
+{
+    return (u32)(lin ^ (lin >> JC_BITS)) & (JC_SIZE - 1);
+}
+
+static always_inline gla linear_pc(const struct cpu *c)
+{
+    if (likely(c->key & (KEY_64 | KEY_FLAT)))
+        return c->rip;
+    return (u32)(c->seg[SEG_CS].base + c->rip);
+}
+
+/* ---- threaded dispatch ------------------------------------------------------------------------ */
+/* Optimised builds chain handlers by tail calls; sanitized and debug builds return to a loop. */
+#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(TRV_TRAMPOLINE)
+#if defined(__clang__)
+#define DISPATCH(c, i) __attribute__((musttail)) return (i)->run((c), (i))
+#else
+#define DISPATCH(c, i) return (i)->run((c), (i))
+#endif
+#else
+#define DISPATCH(c, i) return (i)
+#endif
+
+/* Undoes the entry of a block that may not be entered: slice used up, or dead. */
+const struct insn *enter_refused(struct cpu *c, struct block *b);
+
+static always_inline const struct insn *block_enter(struct cpu *c, struct block *b)
+{
+    c->left -= b->cost;
+    if (unlikely(c->left < 0))
+        return enter_refused(c, b);
+    c->gpr[GPR_BLOCK] = c->rip;
+    c->block = b;
+    DISPATCH(c, b->insn);
+}
+
+/* To wherever cpu->rip points now, through the jump cache; NULL (the run loop) when it misses. */
+static always_inline const struct insn *jump_any(struct cpu *c)
+{
+    gla lin = linear_pc(c);
+    struct jc_entry *e = &c->blocks->jc[jc_index(lin)];
+    if (likely(e->lin == lin && e->key == c->key && e->gen == c->mmu.gens[e->global])) {
+        if (likely(c->key & (KEY_64 | KEY_FLAT)) || c->rip + e->block->bytes - 1 <= c->seg[SEG_CS].limit)
+            return block_enter(c, e->block);
+    }
+    return NULL;
+}
+
+#endif
