@@ -9,8 +9,8 @@
 #include "base/types.h"
 #include <string.h>
 
-#define BIT(n)     (1u << (n))
-#define BIT64(n)   (1ull << (n))
+#define BIT(n)   (1u << (n))
+#define BIT64(n) (1ull << (n))
 
 /* Bits hi..lo of v, right-aligned. 0 <= lo <= hi <= 63. */
 static inline u64 bits(u64 v, int hi, int lo)

@@ -12,15 +12,15 @@
 
 enum status {
     ST_OK = 0,
-    ST_INVAL,   /* a value that makes no sense: option, size, combination */
-    ST_NOENT,   /* no such file */
-    ST_ACCESS,  /* permission denied, read-only */
-    ST_IO,      /* the host failed to read or write; short file */
-    ST_NOMEM,   /* host memory exhausted */
-    ST_FORMAT,  /* a file whose contents are not what they should be */
-    ST_RANGE,   /* address or size outside what exists */
-    ST_BUSY,    /* already in use */
-    ST_UNSUP,   /* known, but not offered here */
+    ST_INVAL,  /* a value that makes no sense: option, size, combination */
+    ST_NOENT,  /* no such file */
+    ST_ACCESS, /* permission denied, read-only */
+    ST_IO,     /* the host failed to read or write; short file */
+    ST_NOMEM,  /* host memory exhausted */
+    ST_FORMAT, /* a file whose contents are not what they should be */
+    ST_RANGE,  /* address or size outside what exists */
+    ST_BUSY,   /* already in use */
+    ST_UNSUP,  /* known, but not offered here */
 };
 
 /* One line without newline, always NUL-terminated. */
@@ -28,7 +28,8 @@ struct error {
     char msg[512];
 };
 
-/* Writes the message into err (may be NULL) and returns st, so that `return fail(...)` reads well. */
+/* Writes the message into err (may be NULL) and returns st, so that `return fail(...)` reads well.
+ */
 enum status fail(struct error *err, enum status st, const char *fmt, ...) printf_like(3, 4);
 
 /* The status that fits an errno value. */

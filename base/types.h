@@ -32,20 +32,20 @@ typedef u64 gla;
 typedef u64 gpa;
 typedef u8 *hva;
 
-#define likely(x)     __builtin_expect(!!(x), 1)
-#define unlikely(x)   __builtin_expect(!!(x), 0)
-#define noreturn      __attribute__((__noreturn__))
-#define always_inline inline __attribute__((__always_inline__))
-#define noinline      __attribute__((__noinline__))
-#define cold          __attribute__((__cold__, __noinline__))
+#define likely(x)              __builtin_expect(!!(x), 1)
+#define unlikely(x)            __builtin_expect(!!(x), 0)
+#define noreturn               __attribute__((__noreturn__))
+#define always_inline          inline __attribute__((__always_inline__))
+#define noinline               __attribute__((__noinline__))
+#define cold                   __attribute__((__cold__, __noinline__))
 #define printf_like(fmt, args) __attribute__((format(printf, fmt, args)))
-#define unused_arg    __attribute__((__unused__))
-#define fallthrough   __attribute__((__fallthrough__))
+#define unused_arg             __attribute__((__unused__))
+#define fallthrough            __attribute__((__fallthrough__))
 
-#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
-#define MIN(a, b)    ((a) < (b) ? (a) : (b))
-#define MAX(a, b)    ((a) > (b) ? (a) : (b))
-#define container_of(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+#define ARRAY_LEN(a)                    (sizeof(a) / sizeof((a)[0]))
+#define MIN(a, b)                       ((a) < (b) ? (a) : (b))
+#define MAX(a, b)                       ((a) > (b) ? (a) : (b))
+#define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
 #define KIB 1024ull
 #define MIB (1024ull * KIB)

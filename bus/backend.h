@@ -33,7 +33,8 @@ enum status block_flush(struct block *b);
 void block_close(struct block *b); /* NULL is allowed */
 
 /* A raw image file. snapshot: writes stay in memory and are lost at close. Writable images are
- * locked against a second writer (ST_BUSY). Size 0 or not a regular file/block device: ST_FORMAT. */
+ * locked against a second writer (ST_BUSY). Size 0 or not a regular file/block device: ST_FORMAT.
+ */
 enum status block_open_raw(const char *path, bool readonly, bool snapshot, struct block **out,
                            struct error *err);
 /* An image in memory: `size` bytes, zero-filled; for tests and -snapshot scratch disks. */

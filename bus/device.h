@@ -58,16 +58,33 @@ struct field {
 
 #define FIELD_SIZE_(type, m) sizeof(((type *)0)->m)
 /* An unsigned or signed integer or enum member. */
-#define FIELD_U(type, m) {#m, offsetof(type, m), FIELD_SIZE_(type, m), 1, FIELD_UINT}
+#define FIELD_U(type, m)                                                                           \
+    {                                                                                              \
+#m, offsetof(type, m), FIELD_SIZE_(type, m), 1, FIELD_UINT                                 \
+    }
 /* A one-dimensional array of integers. */
 #define FIELD_A(type, m)                                                                           \
-    {#m, offsetof(type, m), FIELD_SIZE_(type, m[0]),                                               \
-     FIELD_SIZE_(type, m) / FIELD_SIZE_(type, m[0]), FIELD_UINT}
-#define FIELD_B(type, m)     {#m, offsetof(type, m), sizeof(bool), 1, FIELD_BOOL}
-#define FIELD_BUF(type, m)   {#m, offsetof(type, m), FIELD_SIZE_(type, m), 1, FIELD_BYTES}
+    {                                                                                              \
+#m, offsetof(type, m), FIELD_SIZE_(type, m[0]),                                            \
+            FIELD_SIZE_(type, m) / FIELD_SIZE_(type, m[0]), FIELD_UINT                             \
+    }
+#define FIELD_B(type, m)                                                                           \
+    {                                                                                              \
+#m, offsetof(type, m), sizeof(bool), 1, FIELD_BOOL                                         \
+    }
+#define FIELD_BUF(type, m)                                                                         \
+    {                                                                                              \
+#m, offsetof(type, m), FIELD_SIZE_(type, m), 1, FIELD_BYTES                                \
+    }
 /* A struct timer: saves whether it is armed and its deadline. */
-#define FIELD_T(type, m)     {#m, offsetof(type, m), FIELD_SIZE_(type, m), 1, FIELD_TIMER}
-#define FIELD_END            {NULL, 0, 0, 0, FIELD_UINT}
+#define FIELD_T(type, m)                                                                           \
+    {                                                                                              \
+#m, offsetof(type, m), FIELD_SIZE_(type, m), 1, FIELD_TIMER                                \
+    }
+#define FIELD_END                                                                                  \
+    {                                                                                              \
+        NULL, 0, 0, 0, FIELD_UINT                                                                  \
+    }
 
 static inline void device_reset(struct device *d)
 {

@@ -42,9 +42,9 @@ struct mapping *space_map_rom(struct space *sp, gpa addr, u64 size, const u8 *ho
 struct mapping *space_map_io(struct space *sp, gpa addr, u64 size, struct device *dev, int region,
                              int max_size, int prio);
 
-void space_unmap(struct mapping *m);              /* frees m; NULL is allowed */
-void space_enable(struct mapping *m, bool on);    /* mappings start enabled */
-void space_move(struct mapping *m, gpa addr);     /* base address change (PCI BARs) */
+void space_unmap(struct mapping *m);                /* frees m; NULL is allowed */
+void space_enable(struct mapping *m, bool on);      /* mappings start enabled */
+void space_move(struct mapping *m, gpa addr);       /* base address change (PCI BARs) */
 void space_set_flags(struct mapping *m, int flags); /* RAM mappings: MAP_READ / MAP_WRITE */
 /* Several changes, one notification. Nests. */
 void space_begin(struct space *sp);
@@ -66,10 +66,10 @@ void space_write_bulk(struct space *sp, gpa addr, const void *buf, u64 len);
 
 /* What is behind the page that holds addr, for a TLB. */
 struct page_info {
-    hva read;            /* host address of the page for reads, or NULL: go through space_read */
-    hva write;           /* for writes, or NULL: go through space_write */
-    struct ram *ram;     /* the RAM behind `write` (or else `read`), NULL when none */
-    u64 ram_off;         /* page's offset in it */
+    hva read;        /* host address of the page for reads, or NULL: go through space_read */
+    hva write;       /* for writes, or NULL: go through space_write */
+    struct ram *ram; /* the RAM behind `write` (or else `read`), NULL when none */
+    u64 ram_off;     /* page's offset in it */
 };
 struct page_info space_find(struct space *sp, gpa addr);
 

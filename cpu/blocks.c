@@ -197,8 +197,8 @@ static int decode_cross(struct cpu *cpu, const u8 *head, int head_len, gla lin, 
     u8 bytes[32];
     memcpy(bytes, head, (size_t)head_len);
     /* faults with the address of the second page */
-    const struct itlb_entry *e =
-        mmu_fetch_page(&cpu->mmu, cpu->cpl == 3 ? VIEW_USER : VIEW_SUP, (lin & PAGE_MASK) + PAGE_SIZE);
+    const struct itlb_entry *e = mmu_fetch_page(&cpu->mmu, cpu->cpl == 3 ? VIEW_USER : VIEW_SUP,
+                                                (lin & PAGE_MASK) + PAGE_SIZE);
     *second = e;
     for (int k = 0; k < 15; k++)
         bytes[head_len + k] = e->host ? e->host[k] : (u8)space_read(cpu->mem, e->phys + (u64)k, 1);
@@ -317,8 +317,8 @@ struct block *block_lookup(struct cpu *cpu)
         b = build(cpu, lin, page);
     if (!b->cross && page->host) {
         page = mmu_fetch_page(&cpu->mmu, view, lin);
-        *j = (struct jc_entry){.lin = lin, .key = cpu->key, .gen = page->gen, .block = b,
-                               .global = page->global};
+        *j = (struct jc_entry){
+            .lin = lin, .key = cpu->key, .gen = page->gen, .block = b, .global = page->global};
     }
     return b;
 }

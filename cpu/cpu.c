@@ -195,12 +195,12 @@ size_t cpu_dump(const struct cpu *cpu, char *buf, size_t size)
     OUT("LDT=%04x %016llx %08x  TR=%04x %016llx %08x\n", cpu->ldtr.sel,
         (unsigned long long)cpu->ldtr.base, cpu->ldtr.limit, cpu->tr.sel,
         (unsigned long long)cpu->tr.base, cpu->tr.limit);
-    OUT("GDT=%016llx %04x  IDT=%016llx %04x\n", (unsigned long long)cpu->gdtr.base,
-        cpu->gdtr.limit, (unsigned long long)cpu->idtr.base, cpu->idtr.limit);
+    OUT("GDT=%016llx %04x  IDT=%016llx %04x\n", (unsigned long long)cpu->gdtr.base, cpu->gdtr.limit,
+        (unsigned long long)cpu->idtr.base, cpu->idtr.limit);
     OUT("CR0=%08llx CR2=%016llx CR3=%016llx CR4=%08llx EFER=%04llx DR6=%08llx DR7=%08llx\n",
         (unsigned long long)cpu->cr0, (unsigned long long)cpu->cr2, (unsigned long long)cpu->cr3,
-        (unsigned long long)cpu->cr4, (unsigned long long)cpu->efer,
-        (unsigned long long)cpu->dr[6], (unsigned long long)cpu->dr[7]);
+        (unsigned long long)cpu->cr4, (unsigned long long)cpu->efer, (unsigned long long)cpu->dr[6],
+        (unsigned long long)cpu->dr[7]);
 #undef OUT
     return n;
 }

@@ -24,29 +24,79 @@ enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, 
 enum seg_id { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_COUNT, SEG_FLAT = SEG_COUNT };
 
 enum {
-    EX_DE = 0, EX_DB = 1, EX_NMI = 2, EX_BP = 3, EX_OF = 4, EX_BR = 5, EX_UD = 6, EX_NM = 7,
-    EX_DF = 8, EX_TS = 10, EX_NP = 11, EX_SS = 12, EX_GP = 13, EX_PF = 14, EX_MF = 16, EX_AC = 17,
-    EX_MC = 18, EX_XM = 19,
+    EX_DE = 0,
+    EX_DB = 1,
+    EX_NMI = 2,
+    EX_BP = 3,
+    EX_OF = 4,
+    EX_BR = 5,
+    EX_UD = 6,
+    EX_NM = 7,
+    EX_DF = 8,
+    EX_TS = 10,
+    EX_NP = 11,
+    EX_SS = 12,
+    EX_GP = 13,
+    EX_PF = 14,
+    EX_MF = 16,
+    EX_AC = 17,
+    EX_MC = 18,
+    EX_XM = 19,
 };
 
 enum {
-    FL_CF = 1 << 0, FL_1 = 1 << 1, FL_PF = 1 << 2, FL_AF = 1 << 4, FL_ZF = 1 << 6, FL_SF = 1 << 7,
-    FL_TF = 1 << 8, FL_IF = 1 << 9, FL_DF = 1 << 10, FL_OF = 1 << 11, FL_IOPL = 3 << 12,
-    FL_NT = 1 << 14, FL_RF = 1 << 16, FL_VM = 1 << 17, FL_AC = 1 << 18, FL_VIF = 1 << 19,
-    FL_VIP = 1 << 20, FL_ID = 1 << 21,
+    FL_CF = 1 << 0,
+    FL_1 = 1 << 1,
+    FL_PF = 1 << 2,
+    FL_AF = 1 << 4,
+    FL_ZF = 1 << 6,
+    FL_SF = 1 << 7,
+    FL_TF = 1 << 8,
+    FL_IF = 1 << 9,
+    FL_DF = 1 << 10,
+    FL_OF = 1 << 11,
+    FL_IOPL = 3 << 12,
+    FL_NT = 1 << 14,
+    FL_RF = 1 << 16,
+    FL_VM = 1 << 17,
+    FL_AC = 1 << 18,
+    FL_VIF = 1 << 19,
+    FL_VIP = 1 << 20,
+    FL_ID = 1 << 21,
     FL_ARITH = FL_CF | FL_PF | FL_AF | FL_ZF | FL_SF | FL_OF,
 };
 
 enum {
-    CR0_PE = 1 << 0, CR0_MP = 1 << 1, CR0_EM = 1 << 2, CR0_TS = 1 << 3, CR0_ET = 1 << 4,
-    CR0_NE = 1 << 5, CR0_WP = 1 << 16, CR0_AM = 1 << 18, CR0_NW = 1 << 29, CR0_CD = 1 << 30,
+    CR0_PE = 1 << 0,
+    CR0_MP = 1 << 1,
+    CR0_EM = 1 << 2,
+    CR0_TS = 1 << 3,
+    CR0_ET = 1 << 4,
+    CR0_NE = 1 << 5,
+    CR0_WP = 1 << 16,
+    CR0_AM = 1 << 18,
+    CR0_NW = 1 << 29,
+    CR0_CD = 1 << 30,
 };
 #define CR0_PG 0x80000000u
 enum {
-    CR4_VME = 1 << 0, CR4_PVI = 1 << 1, CR4_TSD = 1 << 2, CR4_DE = 1 << 3, CR4_PSE = 1 << 4,
-    CR4_PAE = 1 << 5, CR4_MCE = 1 << 6, CR4_PGE = 1 << 7, CR4_PCE = 1 << 8, CR4_OSFXSR = 1 << 9,
-    CR4_OSXMMEXCPT = 1 << 10, CR4_UMIP = 1 << 11, CR4_FSGSBASE = 1 << 16, CR4_PCIDE = 1 << 17,
-    CR4_OSXSAVE = 1 << 18, CR4_SMEP = 1 << 20, CR4_SMAP = 1 << 21,
+    CR4_VME = 1 << 0,
+    CR4_PVI = 1 << 1,
+    CR4_TSD = 1 << 2,
+    CR4_DE = 1 << 3,
+    CR4_PSE = 1 << 4,
+    CR4_PAE = 1 << 5,
+    CR4_MCE = 1 << 6,
+    CR4_PGE = 1 << 7,
+    CR4_PCE = 1 << 8,
+    CR4_OSFXSR = 1 << 9,
+    CR4_OSXMMEXCPT = 1 << 10,
+    CR4_UMIP = 1 << 11,
+    CR4_FSGSBASE = 1 << 16,
+    CR4_PCIDE = 1 << 17,
+    CR4_OSXSAVE = 1 << 18,
+    CR4_SMEP = 1 << 20,
+    CR4_SMAP = 1 << 21,
 };
 enum { EFER_SCE = 1 << 0, EFER_LME = 1 << 8, EFER_LMA = 1 << 10, EFER_NXE = 1 << 11 };
 
@@ -59,12 +109,20 @@ struct seg {
                   invalid one) */
     u64 base;
     /* derived by seg_cache(): what the access fast path asks */
-    u32 rlimit; /* expand-up and readable: limit, else 0 with rok false */
+    u32 rlimit;  /* expand-up and readable: limit, else 0 with rok false */
     u8 rok, wok; /* plain expand-up segment that may be read / written */
 };
 enum {
-    ATTR_A = 1, ATTR_RW = 2, ATTR_DC = 4, ATTR_X = 8, ATTR_S = 0x10, ATTR_DPL = 0x60, ATTR_P = 0x80,
-    ATTR_L = 0x2000, ATTR_DB = 0x4000, ATTR_G = 0x8000,
+    ATTR_A = 1,
+    ATTR_RW = 2,
+    ATTR_DC = 4,
+    ATTR_X = 8,
+    ATTR_S = 0x10,
+    ATTR_DPL = 0x60,
+    ATTR_P = 0x80,
+    ATTR_L = 0x2000,
+    ATTR_DB = 0x4000,
+    ATTR_G = 0x8000,
 };
 
 struct dtable {
@@ -76,7 +134,10 @@ enum cpu_mode { MODE_REAL, MODE_V86, MODE_PROT, MODE_COMPAT, MODE_LONG64 };
 
 /* What a decoded block depends on besides its bytes. */
 enum block_key {
-    KEY_16 = 0, KEY_32 = 1, KEY_64 = 2, KEY_DMODE = 3,
+    KEY_16 = 0,
+    KEY_32 = 1,
+    KEY_64 = 2,
+    KEY_DMODE = 3,
     KEY_SS32 = 4,  /* stack pointer is ESP */
     KEY_FLAT = 8,  /* CS DS ES SS: base 0, limit 4 GiB, readable and writable */
     KEY_REAL = 16, /* real or virtual-8086 mode */
@@ -84,13 +145,13 @@ enum block_key {
 };
 
 enum cpu_pending {
-    PEND_INTR = 1,   /* PIC's pin or the local APIC has something */
+    PEND_INTR = 1, /* PIC's pin or the local APIC has something */
     PEND_NMI = 2,
     PEND_INIT = 4,
     PEND_SHADOW = 8, /* STI or MOV SS just ran: no interrupts (MOV SS: no traps) for one insn */
     PEND_SHADOW_SS = 16,
-    PEND_STEP = 32,  /* TF is set, or a debug trap is due after the instruction */
-    PEND_EXIT = 64,  /* cpu_exit_request() */
+    PEND_STEP = 32, /* TF is set, or a debug trap is due after the instruction */
+    PEND_EXIT = 64, /* cpu_exit_request() */
     PEND_HALT = 128,
     PEND_SHUTDOWN = 256, /* triple fault */
     PEND_SIPI_WAIT = 512,
@@ -133,18 +194,18 @@ struct cpu {
     u16 fl;                 /* arithmetic flags as LAHF and SETO give them: AH | AL (OF in bit 0) */
     u8 view;                /* enum mmu_view of ordinary data accesses */
     u8 cpl;
-    u32 flsys;              /* the other EFLAGS bits, FL_1 included; arithmetic bits are 0 here */
-    u32 key;                /* enum block_key of the current mode */
-    u32 pending;            /* enum cpu_pending; 0: nothing to look at between blocks */
-    u8 mode;                /* enum cpu_mode */
-    bool fpu_trap;          /* CR0.EM or TS: x87/MMX must look before running */
-    bool sse_trap;          /* CR0.EM, TS or !OSFXSR */
-    bool avx_trap;          /* sse_trap, !OSXSAVE or XCR0 without AVX */
+    u32 flsys;     /* the other EFLAGS bits, FL_1 included; arithmetic bits are 0 here */
+    u32 key;       /* enum block_key of the current mode */
+    u32 pending;   /* enum cpu_pending; 0: nothing to look at between blocks */
+    u8 mode;       /* enum cpu_mode */
+    bool fpu_trap; /* CR0.EM or TS: x87/MMX must look before running */
+    bool sse_trap; /* CR0.EM, TS or !OSFXSR */
+    bool avx_trap; /* sse_trap, !OSXSAVE or XCR0 without AVX */
     struct seg seg[SEG_COUNT];
 
     /* ---- system registers ---- */
     u64 cr0, cr2, cr3, cr4, efer, xcr0;
-    u64 dr[8];              /* 4 and 5 unused */
+    u64 dr[8]; /* 4 and 5 unused */
     struct seg ldtr, tr;
     struct dtable gdtr, idtr;
     u64 star, lstar, cstar, sfmask, kernel_gs_base, tsc_aux;
@@ -152,41 +213,41 @@ struct cpu {
     u64 apic_base, pat, misc_enable;
     u64 mtrr_def, mtrr_fix[11], mtrr_var[16];
     u64 mca_status;
-    i64 tsc_offset;         /* guest TSC = cpu_tsc_base() + tsc_offset */
+    i64 tsc_offset; /* guest TSC = cpu_tsc_base() + tsc_offset */
     u64 tsc_adjust;
-    u64 dr6_pending;        /* debug conditions met by the running instruction */
+    u64 dr6_pending; /* debug conditions met by the running instruction */
     u64 smi_count;
     bool nmi_blocked;
-    bool intr_pin;          /* PIC's INTR output */
-    bool ferr;              /* x87 error pin latched (CR0.NE = 0): IRQ 13 */
-    bool watch_on;          /* DR7 enables a data or I/O breakpoint */
+    bool intr_pin; /* PIC's INTR output */
+    bool ferr;     /* x87 error pin latched (CR0.NE = 0): IRQ 13 */
+    bool watch_on; /* DR7 enables a data or I/O breakpoint */
     bool halted;
 
     /* ---- fault in flight ---- */
-    void *jmp[5];           /* __builtin_setjmp buffer of the run loop */
+    void *jmp[5]; /* __builtin_setjmp buffer of the run loop */
     int ex_vector, ex_nested;
     u32 ex_error;
     bool ex_has_error;
 
     /* ---- FPU and vectors ---- */
     struct xstate xs;
-    u16 fop;                /* last x87 opcode and pointers, kept in software */
+    u16 fop; /* last x87 opcode and pointers, kept in software */
     u16 fcs, fds;
     u64 fip, fdp;
 
     /* ---- identity and wires ---- */
     const struct cpu_model *model;
     u64 features[2];
-    u32 id;                 /* APIC id */
+    u32 id; /* APIC id */
     struct clock *clk;
     struct space *mem, *ports;
-    struct ram *ram;        /* for code-write notifications */
-    struct lapic *lapic;    /* NULL without FEAT_APIC */
+    struct ram *ram;           /* for code-write notifications */
+    struct lapic *lapic;       /* NULL without FEAT_APIC */
     int (*pic_ack)(void *ctx); /* INTA cycle */
     void *pic_ctx;
     void (*eoi_hook)(void *ctx, int vector); /* level-triggered EOI broadcast to IOAPICs */
     void *eoi_ctx;
-    struct irq ferr_irq;    /* x87 error output */
+    struct irq ferr_irq; /* x87 error output */
     /* Hypercall opcode; returns false: raise #UD (pv/ sets it). */
     bool (*hypercall)(void *ctx, struct cpu *cpu);
     void *hypercall_ctx;
@@ -198,13 +259,13 @@ struct cpu {
     struct native *native;
 
     /* ---- counting ---- */
-    u64 insns;              /* executed up to the start of the running slice */
-    i64 slice;              /* length of the running slice */
-    i64 stolen;             /* instructions given back when a slice was cut short */
-    volatile u32 kicked;    /* set by other threads: end the slice */
+    u64 insns;           /* executed up to the start of the running slice */
+    i64 slice;           /* length of the running slice */
+    i64 stolen;          /* instructions given back when a slice was cut short */
+    volatile u32 kicked; /* set by other threads: end the slice */
     u64 n_interrupts, n_exceptions, n_hypercalls, n_blocks, n_invalidations;
 
-    struct mmu mmu;         /* large: last */
+    struct mmu mmu; /* large: last */
 };
 
 /* ---- life ------------------------------------------------------------------------------------ */
@@ -247,7 +308,8 @@ void cpu_set_a20(struct cpu *cpu, bool on);
 /* True when a halted CPU has a reason to run. */
 bool cpu_wakeable(struct cpu *cpu);
 
-/* ---- state for debuggers, snapshots, loaders -------------------------------------------------- */
+/* ---- state for debuggers, snapshots, loaders --------------------------------------------------
+ */
 u64 cpu_rflags(const struct cpu *cpu);
 void cpu_set_rflags(struct cpu *cpu, u64 v); /* all bits, no checks */
 size_t cpu_dump(const struct cpu *cpu, char *buf, size_t size);

@@ -8,7 +8,8 @@
 
 #include "cpu/exec_priv.h"
 
-/* Chains of candidate rows by mnemonic; both arrays are the caller's to free, NULL without memory. */
+/* Chains of candidate rows by mnemonic; both arrays are the caller's to free, NULL without memory.
+ */
 void decode_index_rows(u16 **first, u16 **next);
 
 /* Gives a decoded instruction its place in a block: offset, rip-relative displacement, target. */

@@ -16,7 +16,7 @@
 #include "cpu/cpu.h"
 
 /* ---- faults: do not return ------------------------------------------------------------------- */
-noreturn void cpu_raise(struct cpu *cpu, int vector);               /* no error code */
+noreturn void cpu_raise(struct cpu *cpu, int vector); /* no error code */
 noreturn void cpu_raise_err(struct cpu *cpu, int vector, u32 error);
 noreturn void cpu_page_fault(struct cpu *cpu, gla addr, u32 error); /* sets CR2 */
 
@@ -36,7 +36,11 @@ static always_inline void need_cpl0(struct cpu *cpu)
 
 /* ---- flags ----------------------------------------------------------------------------------- */
 enum {
-    AF_OF = 1, AF_CF = FL_CF << 8, AF_PF = FL_PF << 8, AF_AF = FL_AF << 8, AF_ZF = FL_ZF << 8,
+    AF_OF = 1,
+    AF_CF = FL_CF << 8,
+    AF_PF = FL_PF << 8,
+    AF_AF = FL_AF << 8,
+    AF_ZF = FL_ZF << 8,
     AF_SF = FL_SF << 8,
 };
 
@@ -49,22 +53,44 @@ static always_inline u16 fl_from_eflags(u32 e)
 {
     return (u16)((e & (FL_CF | FL_PF | FL_AF | FL_ZF | FL_SF)) << 8 | 0x200 | ((e >> 11) & 1));
 }
-static always_inline bool fl_cf(const struct cpu *c) { return c->fl & AF_CF; }
-static always_inline bool fl_zf(const struct cpu *c) { return c->fl & AF_ZF; }
+static always_inline bool fl_cf(const struct cpu *c)
+{
+    return c->fl & AF_CF;
+}
+static always_inline bool fl_zf(const struct cpu *c)
+{
+    return c->fl & AF_ZF;
+}
 
 /* The 16 conditions of Jcc/SETcc/CMOVcc, tttn encoding. */
 static always_inline bool fl_cond(u16 fl, int cc)
 {
     bool r;
     switch (cc >> 1) {
-    case 0: r = fl & AF_OF; break;
-    case 1: r = fl & AF_CF; break;
-    case 2: r = fl & AF_ZF; break;
-    case 3: r = fl & (AF_CF | AF_ZF); break;
-    case 4: r = fl & AF_SF; break;
-    case 5: r = fl & AF_PF; break;
-    case 6: r = ((fl >> 15) ^ fl) & 1; break;
-    default: r = (((fl >> 15) ^ fl) & 1) | (fl & AF_ZF); break;
+    case 0:
+        r = fl & AF_OF;
+        break;
+    case 1:
+        r = fl & AF_CF;
+        break;
+    case 2:
+        r = fl & AF_ZF;
+        break;
+    case 3:
+        r = fl & (AF_CF | AF_ZF);
+        break;
+    case 4:
+        r = fl & AF_SF;
+        break;
+    case 5:
+        r = fl & AF_PF;
+        break;
+    case 6:
+        r = ((fl >> 15) ^ fl) & 1;
+        break;
+    default:
+        r = (((fl >> 15) ^ fl) & 1) | (fl & AF_ZF);
+        break;
     }
     return r ^ (cc & 1);
 }
@@ -73,20 +99,32 @@ static always_inline bool fl_cond(u16 fl, int cc)
 static always_inline u64 gpr_read(const struct cpu *c, int r, int size)
 {
     switch (size) {
-    case 1: return (u8)c->gpr[r];
-    case 2: return (u16)c->gpr[r];
-    case 4: return (u32)c->gpr[r];
-    default: return c->gpr[r];
+    case 1:
+        return (u8)c->gpr[r];
+    case 2:
+        return (u16)c->gpr[r];
+    case 4:
+        return (u32)c->gpr[r];
+    default:
+        return c->gpr[r];
     }
 }
 /* 32-bit writes clear the upper half, 8- and 16-bit writes keep the rest (APM vol. 1, 3.1). */
 static always_inline void gpr_write(struct cpu *c, int r, int size, u64 v)
 {
     switch (size) {
-    case 1: *(u8 *)&c->gpr[r] = (u8)v; break;
-    case 2: *(u16 *)&c->gpr[r] = (u16)v; break;
-    case 4: c->gpr[r] = (u32)v; break;
-    default: c->gpr[r] = v; break;
+    case 1:
+        *(u8 *)&c->gpr[r] = (u8)v;
+        break;
+    case 2:
+        *(u16 *)&c->gpr[r] = (u16)v;
+        break;
+    case 4:
+        c->gpr[r] = (u32)v;
+        break;
+    default:
+        c->gpr[r] = v;
+        break;
     }
 }
 
@@ -126,15 +164,15 @@ static always_inline gla seg_linear(struct cpu *c, int s, gva off, u32 size, boo
  * access functions when the TLB misses. */
 void check_canonical(struct cpu *cpu, int s, gla a, u32 size);
 
-/* ---- memory: [seg:off], ordinary privilege ---------------------------------------------------- */
+/* ---- memory: [seg:off], ordinary privilege ----------------------------------------------------
+ */
 /* The slow functions re-check canonical form and alignment (AC) and then ask the mmu. */
 u64 mem_read_slow(struct cpu *cpu, int s, gla a, int size);
 void mem_write_slow(struct cpu *cpu, int s, gla a, u64 v, int size);
 hva mem_rmw_slow(struct cpu *cpu, int s, gla a, int size);
 const u8 *mem_read_ptr_slow(struct cpu *cpu, int s, gla a, int size);
 
-#define TLB_HIT(c, e, tag, a, size)                                                                \
-    likely((((a) + (u64)((size)-1)) & PAGE_MASK) == (e)->tag)
+#define TLB_HIT(c, e, tag, a, size) likely((((a) + (u64)((size)-1)) & PAGE_MASK) == (e)->tag)
 
 static always_inline u64 lin_read(struct cpu *c, int s, gla a, int size)
 {
@@ -189,12 +227,13 @@ static always_inline const u8 *mem_read_ptr(struct cpu *c, int s, gva off, int s
         return (const u8 *)(a + e->add);
     return mem_read_ptr_slow(c, s, a, size);
 }
-void mem_probe_read(struct cpu *cpu, int s, gva off, u32 len);  /* len <= 4096 */
+void mem_probe_read(struct cpu *cpu, int s, gva off, u32 len); /* len <= 4096 */
 void mem_probe_write(struct cpu *cpu, int s, gva off, u32 len);
 void mem_read_bytes(struct cpu *cpu, int s, gva off, void *buf, u32 len);
 void mem_write_bytes(struct cpu *cpu, int s, gva off, const void *buf, u32 len);
 
-/* ---- memory: implicit supervisor accesses by linear address (descriptor tables, TSS) ---------- */
+/* ---- memory: implicit supervisor accesses by linear address (descriptor tables, TSS) ----------
+ */
 u64 sys_read(struct cpu *cpu, gla a, int size);
 void sys_write(struct cpu *cpu, gla a, u64 v, int size);
 
@@ -277,9 +316,11 @@ static always_inline u64 branch_target(struct cpu *c, u64 target, int osize)
     return target;
 }
 
-/* ---- segments, far transfers, delivery (cpu/segment.c, far.c, intr.c, task.c) ------------------ */
-void seg_cache(struct cpu *cpu, int s);  /* recompute derived fields and the block key */
-void load_seg(struct cpu *cpu, int s, u16 sel); /* MOV/POP/Lxx to ES SS DS FS GS: all modes, all checks */
+/* ---- segments, far transfers, delivery (cpu/segment.c, far.c, intr.c, task.c) ------------------
+ */
+void seg_cache(struct cpu *cpu, int s); /* recompute derived fields and the block key */
+void load_seg(struct cpu *cpu, int s,
+              u16 sel); /* MOV/POP/Lxx to ES SS DS FS GS: all modes, all checks */
 void load_ldtr(struct cpu *cpu, u16 sel);
 void load_tr(struct cpu *cpu, u16 sel);
 void far_jump(struct cpu *cpu, u16 sel, u64 off, int osize);
@@ -289,23 +330,24 @@ void iret(struct cpu *cpu, int osize);
 /* INT n (soft), INT3/INTO/ICEBP, exceptions and interrupts. */
 enum intr_kind { INTR_EXTERNAL, INTR_SOFT, INTR_TRAP /* INT3, INTO */, INTR_EXCEPTION, INTR_ICEBP };
 void deliver(struct cpu *cpu, int vector, enum intr_kind kind, bool has_error, u32 error);
-/* The run loop's reaction to cpu_raise: an exception at cpu->rip; a fault while delivering comes back
- * here with cpu->ex_nested set to the vector that was being delivered (-1: none): double fault,
- * then shutdown. */
+/* The run loop's reaction to cpu_raise: an exception at cpu->rip; a fault while delivering comes
+ * back here with cpu->ex_nested set to the vector that was being delivered (-1: none): double
+ * fault, then shutdown. */
 void cpu_deliver_fault(struct cpu *cpu, int vector, bool has_error, u32 error);
 void task_switch(struct cpu *cpu, u16 tss_sel, int source /* enum task_source */, bool has_error,
                  u32 error);
 enum task_source { TASK_JUMP, TASK_CALL, TASK_INT, TASK_IRET };
 
-/* ---- modes and control registers (cpu/control.c) ---------------------------------------------- */
-void update_mode(struct cpu *cpu);   /* cpl, mode, key, view, traps from the registers */
+/* ---- modes and control registers (cpu/control.c) ----------------------------------------------
+ */
+void update_mode(struct cpu *cpu); /* cpl, mode, key, view, traps from the registers */
 void write_cr0(struct cpu *cpu, u64 v);
 void write_cr3(struct cpu *cpu, u64 v);
 void write_cr4(struct cpu *cpu, u64 v);
 void write_efer(struct cpu *cpu, u64 v);
 void write_cr8(struct cpu *cpu, u64 v);
 u64 read_cr8(struct cpu *cpu);
-bool msr_read(struct cpu *cpu, u32 msr, u64 *v);  /* false: #GP(0) */
+bool msr_read(struct cpu *cpu, u32 msr, u64 *v); /* false: #GP(0) */
 bool msr_write(struct cpu *cpu, u32 msr, u64 v);
 void cpuid(struct cpu *cpu, u32 leaf, u32 sub, u32 out[4]); /* EAX EBX ECX EDX */
 u64 read_tsc(struct cpu *cpu);
@@ -314,24 +356,28 @@ void set_eflags(struct cpu *cpu, u32 v, u32 mask);
 /* I/O permission for [port, port+size): raises #GP(0) (cpu/exec/io.c). */
 void check_io(struct cpu *cpu, u16 port, int size);
 
-/* ---- debug (cpu/debug.c) ----------------------------------------------------------------------- */
+/* ---- debug (cpu/debug.c) -----------------------------------------------------------------------
+ */
 void write_dr(struct cpu *cpu, int n, u64 v);
-void debug_io(struct cpu *cpu, u16 port, int size);  /* I/O breakpoints */
-void debug_fetch(struct cpu *cpu, gla rip); /* instruction breakpoint at rip: raises #DB as a fault */
+void debug_io(struct cpu *cpu, u16 port, int size); /* I/O breakpoints */
+void debug_fetch(struct cpu *cpu,
+                 gla rip); /* instruction breakpoint at rip: raises #DB as a fault */
 /* After an instruction: cpu->dr6_pending has what happened (BS, B0-3, BT). Sets DR6 and raises #DB
  * as a trap at cpu->rip. */
 void debug_trap(struct cpu *cpu);
 
-/* ---- local APIC (cpu/lapic.c) ------------------------------------------------------------------- */
+/* ---- local APIC (cpu/lapic.c) -------------------------------------------------------------------
+ */
 struct lapic *lapic_new(struct cpu *cpu, struct clock *clk);
 void lapic_free(struct lapic *l);
 void lapic_reset(struct lapic *l);
-struct device *lapic_device(struct lapic *l);   /* MMIO page: region 0, 4-byte accesses */
-int lapic_pending(struct lapic *l);    /* vector to deliver now (above PPR), or -1 */
-int lapic_accept(struct lapic *l);     /* moves it to in-service; returns the vector (spurious too) */
-bool lapic_extint(const struct lapic *l); /* PIC's INTR pin passes through (LINT0 ExtINT or disabled) */
+struct device *lapic_device(struct lapic *l); /* MMIO page: region 0, 4-byte accesses */
+int lapic_pending(struct lapic *l);           /* vector to deliver now (above PPR), or -1 */
+int lapic_accept(struct lapic *l); /* moves it to in-service; returns the vector (spurious too) */
+bool lapic_extint(
+    const struct lapic *l); /* PIC's INTR pin passes through (LINT0 ExtINT or disabled) */
 void lapic_set_lint0(struct lapic *l, bool level);
-bool lapic_read_msr(struct lapic *l, u32 msr, u64 *v);  /* x2APIC range */
+bool lapic_read_msr(struct lapic *l, u32 msr, u64 *v); /* x2APIC range */
 bool lapic_write_msr(struct lapic *l, u32 msr, u64 v);
 void lapic_set_base(struct lapic *l, u64 base);
 u64 lapic_tpr(const struct lapic *l);
@@ -345,20 +391,25 @@ void lapic_message(struct lapic *l, u32 dest, bool logical, int mode, int vector
 /* Something may have become deliverable: recompute PEND_INTR, cut the slice if so. */
 void cpu_update_intr(struct cpu *cpu);
 
-/* ---- blocks (cpu/interp.c) ---------------------------------------------------------------------- */
+exec_fn exec_invalid; /* #UD; imm is EX_GP when the instruction is longer than 15 bytes */
+
+/* ---- blocks (cpu/blocks.c, decode.c)
+ * ---------------------------------------------------------------------- */
 /* Decode one instruction at bytes (max 15, fewer at a page end) for the block key. Returns its
  * length, or 0: more bytes needed, or -1: invalid (row INSN_INVALID filled in, len best guess). */
 int decode_insn(struct cpu *cpu, const u8 *bytes, int avail, u32 key, struct insn *out);
 void blocks_flush(struct cpu *cpu); /* everything decoded is forgotten */
 
-/* ---- identity (cpu/cpuid.c) ------------------------------------------------------------------------ */
-/* Sets cpu->model and features. name NULL: "host". ST_INVAL: unknown (the message lists the models);
- * ST_UNSUP: the host lacks what the model needs (the message names it). */
+/* ---- identity (cpu/cpuid.c)
+ * ------------------------------------------------------------------------ */
+/* Sets cpu->model and features. name NULL: "host". ST_INVAL: unknown (the message lists the
+ * models); ST_UNSUP: the host lacks what the model needs (the message names it). */
 enum status cpu_model_apply(struct cpu *cpu, const char *name, struct error *err);
-u32 cpu_signature(const struct cpu *cpu);  /* EDX after reset; CPUID.1:EAX */
-bool cpu_is_amd(const struct cpu *cpu);    /* whose rules the model follows */
+u32 cpu_signature(const struct cpu *cpu); /* EDX after reset; CPUID.1:EAX */
+bool cpu_is_amd(const struct cpu *cpu);   /* whose rules the model follows */
 
-/* ---- native (cpu/native.c) ---------------------------------------------------------------------- */
+/* ---- native (cpu/native.c) ----------------------------------------------------------------------
+ */
 void native_init(struct cpu *cpu);
 void native_free(struct cpu *cpu);
 /* Guest FPU environment (x87 registers, MXCSR) onto the host and back; around cpu_run. */

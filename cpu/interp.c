@@ -19,7 +19,8 @@ static void block_refund(struct cpu *c, const struct insn *i)
     c->block = NULL;
 }
 
-/* ---- leaving by a fault ------------------------------------------------------------------------ */
+/* ---- leaving by a fault ------------------------------------------------------------------------
+ */
 static noreturn void leave(struct cpu *c)
 {
     if (c->cur) {
@@ -54,7 +55,8 @@ void cpu_page_fault(struct cpu *cpu, gla addr, u32 error)
     cpu_raise_err(cpu, EX_PF, error);
 }
 
-/* ---- generic handlers ---------------------------------------------------------------------------- */
+/* ---- generic handlers
+ * ---------------------------------------------------------------------------- */
 static always_inline void begin(struct cpu *c, const struct insn *i)
 {
     c->cur = i;
@@ -122,7 +124,8 @@ const struct insn *enter_refused(struct cpu *c, struct block *b)
     return NULL;
 }
 
-/* ---- one instruction at a time -------------------------------------------------------------------- */
+/* ---- one instruction at a time
+ * -------------------------------------------------------------------- */
 /* Executes one instruction outside any block chain; traps after it are raised here. */
 static void step(struct cpu *c)
 {
@@ -153,7 +156,8 @@ static void step(struct cpu *c)
         c->pending &= ~(u32)PEND_STEP;
 }
 
-/* ---- between instructions ------------------------------------------------------------------------- */
+/* ---- between instructions
+ * ------------------------------------------------------------------------- */
 void cpu_update_intr(struct cpu *c)
 {
     bool want = c->lapic ? lapic_pending(c->lapic) >= 0 || (c->intr_pin && lapic_extint(c->lapic))
@@ -276,9 +280,8 @@ static noinline enum cpu_exit run_loop(struct cpu *c, bool single)
             continue;
         }
         struct block *b = block_lookup(c);
-        if (unlikely(b->n > c->left ||
-                     (!(c->key & (KEY_64 | KEY_FLAT)) &&
-                      c->rip + b->bytes - 1 > c->seg[SEG_CS].limit))) {
+        if (unlikely(b->n > c->left || (!(c->key & (KEY_64 | KEY_FLAT)) &&
+                                        c->rip + b->bytes - 1 > c->seg[SEG_CS].limit))) {
             step(c);
             continue;
         }

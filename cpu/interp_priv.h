@@ -18,7 +18,7 @@
 #include "cpu/exec_priv.h"
 
 enum {
-    BLOCK_MAX = 64,        /* instructions in a block */
+    BLOCK_MAX = 64, /* instructions in a block */
     JC_BITS = 12,
     JC_SIZE = 1 << JC_BITS,
     HASH_BITS = 16,
@@ -31,22 +31,23 @@ struct sentinel {
     struct block *link[2]; /* [0] branch taken, [1] fell through; same page only, NULL: not known */
     struct block *self;
     u32 unused;
-    u16 off;               /* bytes of the block */
+    u16 off; /* bytes of the block */
     u16 pad[5];
 };
-_Static_assert(sizeof(struct sentinel) == sizeof(struct insn), "the sentinel stands in for an insn");
+_Static_assert(sizeof(struct sentinel) == sizeof(struct insn),
+               "the sentinel stands in for an insn");
 
 struct block {
-    gpa phys;              /* of the first byte */
-    i32 cost;              /* n, or BLOCK_DEAD */
+    gpa phys; /* of the first byte */
+    i32 cost; /* n, or BLOCK_DEAD */
     u32 key;
     u16 n, bytes;
-    u8 cross;              /* its one instruction goes on in another page */
-    gpa phys2;             /* that page */
+    u8 cross;  /* its one instruction goes on in another page */
+    gpa phys2; /* that page */
     struct block *hash_next;
     struct code_page *page[2];
     struct block *page_next[2];
-    struct insn insn[];    /* n, then the sentinel */
+    struct insn insn[]; /* n, then the sentinel */
 };
 
 static always_inline struct sentinel *block_sentinel(struct block *b)
@@ -56,8 +57,8 @@ static always_inline struct sentinel *block_sentinel(struct block *b)
 
 /* What is cached of one RAM page. */
 struct code_page {
-    u64 off;               /* in RAM */
-    u64 lines;             /* which 64-byte lines hold code of a block */
+    u64 off;   /* in RAM */
+    u64 lines; /* which 64-byte lines hold code of a block */
     struct block *head;
 };
 
@@ -75,9 +76,9 @@ struct blocks {
     u64 n_pages;
     u8 *arena;
     u64 arena_size, arena_used;
-    bool flush_wanted;        /* done when no block is running */
-    u16 *first_row;           /* by decoder mnemonic: first candidate row, 0 none */
-    u16 *next_row;            /* by row: next candidate */
+    bool flush_wanted; /* done when no block is running */
+    u16 *first_row;    /* by decoder mnemonic: first candidate row, 0 none */
+    u16 *next_row;     /* by row: next candidate */
 };
 
 void blocks_new(struct cpu *cpu);
@@ -104,7 +105,8 @@ static always_inline gla linear_pc(const struct cpu *c)
     return (u32)(c->seg[SEG_CS].base + c->rip);
 }
 
-/* ---- threaded dispatch ------------------------------------------------------------------------ */
+/* ---- threaded dispatch ------------------------------------------------------------------------
+ */
 /* Optimised builds chain handlers by tail calls; sanitized and debug builds return to a loop. */
 #if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(TRV_TRAMPOLINE)
 #if defined(__clang__)
@@ -135,7 +137,8 @@ static always_inline const struct insn *jump_any(struct cpu *c)
     gla lin = linear_pc(c);
     struct jc_entry *e = &c->blocks->jc[jc_index(lin)];
     if (likely(e->lin == lin && e->key == c->key && e->gen == c->mmu.gens[e->global])) {
-        if (likely(c->key & (KEY_64 | KEY_FLAT)) || c->rip + e->block->bytes - 1 <= c->seg[SEG_CS].limit)
+        if (likely(c->key & (KEY_64 | KEY_FLAT)) ||
+            c->rip + e->block->bytes - 1 <= c->seg[SEG_CS].limit)
             return block_enter(c, e->block);
     }
     return NULL;

@@ -55,7 +55,7 @@ struct stlb_entry {
 struct itlb_entry {
     u64 tag;
     gpa phys;
-    const u8 *host; /* the page's bytes, NULL: not plain memory */
+    const u8 *host;  /* the page's bytes, NULL: not plain memory */
     struct ram *ram; /* NULL: ROM or device */
     u64 ram_off;
     u64 gen; /* valid while it equals gens[global] */
@@ -65,9 +65,9 @@ struct itlb_entry {
 struct mmu {
     /* ---- registers, as mmu_set_regs was told ---- */
     u64 cr0, cr3, cr4, efer;
-    u64 pdpte[4];  /* PAE's four, loaded by mmu_load_pdptes */
-    gpa a20_mask;  /* ANDed to every physical address */
-    u8 phys_bits;  /* MAXPHYADDR, 32..52 */
+    u64 pdpte[4]; /* PAE's four, loaded by mmu_load_pdptes */
+    gpa a20_mask; /* ANDed to every physical address */
+    u8 phys_bits; /* MAXPHYADDR, 32..52 */
     bool has_nx, has_pse36, has_gbpages;
 
     /* ---- wires ---- */
@@ -107,7 +107,7 @@ void mmu_set_regs(struct mmu *m, u64 cr0, u64 cr3, u64 cr4, u64 efer);
 /* Reads the PDPTEs that cr3 points to; false (nothing changed) when one is malformed: #GP(0). */
 bool mmu_load_pdptes(struct mmu *m, u64 cr3);
 
-void mmu_flush_all(struct mmu *m);        /* with global entries */
+void mmu_flush_all(struct mmu *m); /* with global entries */
 void mmu_flush_nonglobal(struct mmu *m);
 void mmu_flush_page(struct mmu *m, gla addr);
 /* RAM page at ram_off now holds code: no fast writes to it any more. */
@@ -187,7 +187,8 @@ static always_inline const u8 *mmu_read_ptr(struct mmu *m, int view, gla a, int 
     return mmu_read_ptr_slow(m, view, a, size);
 }
 
-/* Raises the fault that reading / writing [a, a+len) would raise, and does nothing else. len <= 4096. */
+/* Raises the fault that reading / writing [a, a+len) would raise, and does nothing else. len <=
+ * 4096. */
 void mmu_probe_read(struct mmu *m, int view, gla a, u32 len);
 void mmu_probe_write(struct mmu *m, int view, gla a, u32 len);
 /* Any length up to 4096; faults before anything is written. */

@@ -9,8 +9,8 @@
 #include "mmu/mmu.h"
 
 struct walk {
-    gpa phys;        /* of the 4 KiB page that holds the address, A20 applied */
-    bool write_ok;   /* this view may write and D is set: a fast write entry is allowed */
+    gpa phys;      /* of the 4 KiB page that holds the address, A20 applied */
+    bool write_ok; /* this view may write and D is set: a fast write entry is allowed */
     bool global;
     bool large, giga;
 };

@@ -35,9 +35,9 @@ enum op_kind {
     OP_SEG,  /* reg: enum seg_id */
     OP_CR,
     OP_DR,
-    OP_ST,   /* reg: 0..7 */
+    OP_ST, /* reg: 0..7 */
     OP_MMX,
-    OP_VEC,  /* reg: 0..15, size 16 or 32 */
+    OP_VEC, /* reg: 0..15, size 16 or 32 */
     OP_OTHER,
 };
 
@@ -49,13 +49,13 @@ enum {
 
 enum insn_flags {
     INF_LOCK = 1,
-    INF_REP = 2,    /* F3 that means REP/REPE */
-    INF_REPNE = 4,  /* F2 that means REPNE */
-    INF_ALIGN = 8,  /* memory operand must be aligned to its size, else #GP(0) */
+    INF_REP = 2,     /* F3 that means REP/REPE */
+    INF_REPNE = 4,   /* F2 that means REPNE */
+    INF_ALIGN = 8,   /* memory operand must be aligned to its size, else #GP(0) */
     INF_BRANCH = 16, /* changes RIP: ends the block */
-    INF_EXIT = 32,  /* changes state that the block key or the run loop watches */
-    INF_OP66 = 64,  /* operand-size prefix present */
-    INF_STUB = 128, /* `stub` is live: executed through exec_native */
+    INF_EXIT = 32,   /* changes state that the block key or the run loop watches */
+    INF_OP66 = 64,   /* operand-size prefix present */
+    INF_STUB = 128,  /* `stub` is live: executed through exec_native */
 };
 
 struct insn {
@@ -65,12 +65,12 @@ struct insn {
         const void *stub; /* exec_native: host code */
     };
     i64 disp;
-    u16 row;   /* enum insn_id */
-    u16 off;   /* bytes from the block's start */
-    u8 len;    /* 1..15 */
-    u8 osize;  /* effective operand size in bytes: 2, 4, 8 (1 for byte forms) */
-    u8 asize;  /* effective address size in bytes: 2, 4, 8 */
-    u8 seg;    /* of the memory operand: enum seg_id, or SEG_FLAT: base 0 and no check needed */
+    u16 row;  /* enum insn_id */
+    u16 off;  /* bytes from the block's start */
+    u8 len;   /* 1..15 */
+    u8 osize; /* effective operand size in bytes: 2, 4, 8 (1 for byte forms) */
+    u8 asize; /* effective address size in bytes: 2, 4, 8 */
+    u8 seg;   /* of the memory operand: enum seg_id, or SEG_FLAT: base 0 and no check needed */
     u8 base, index, scale; /* slots of cpu->gpr; scale is a shift count */
     u8 flags;
     u8 kind[3]; /* enum op_kind of the explicit operands, destination first */
@@ -93,10 +93,10 @@ enum insn_priv {
 };
 /* System state an instruction sees or changes. */
 enum insn_state {
-    S_SEG = 1 << 0,   /* segment registers */
-    S_DESC = 1 << 1,  /* descriptor tables in memory */
-    S_DTR = 1 << 2,   /* GDTR IDTR LDTR TR */
-    S_CR = 1 << 3,    /* control registers, XCR0 */
+    S_SEG = 1 << 0,  /* segment registers */
+    S_DESC = 1 << 1, /* descriptor tables in memory */
+    S_DTR = 1 << 2,  /* GDTR IDTR LDTR TR */
+    S_CR = 1 << 3,   /* control registers, XCR0 */
     S_DR = 1 << 4,
     S_MSR = 1 << 5,
     S_SYSFL = 1 << 6, /* IF IOPL VM AC TF NT ID ... of EFLAGS */
@@ -106,11 +106,11 @@ enum insn_state {
     S_FPU = 1 << 10,  /* x87/SSE control, XSAVE state as memory */
     S_MODE = 1 << 11, /* CPL or processor mode */
     S_TLB = 1 << 12,
-    S_IRQ = 1 << 13,  /* interrupt shadow, halt, delivery */
+    S_IRQ = 1 << 13, /* interrupt shadow, halt, delivery */
 };
 /* Faults beyond the memory operand's and the decoder's. */
 enum insn_faults {
-    F_NP = 1,    /* segment-load faults: #NP #SS #GP(sel) #TS */
+    F_NP = 1, /* segment-load faults: #NP #SS #GP(sel) #TS */
     F_DE = 2,
     F_GP = 4,
     F_UD = 8,

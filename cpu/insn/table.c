@@ -8,10 +8,9 @@
 #include "cpu/insn/insn.def"
 #undef INSN
 
-exec_fn exec_invalid;
-
 const struct insn_row insn_rows[INSN_COUNT] = {
-    [INSN_INVALID] = {"(invalid)", exec_invalid, ZYDIS_MNEMONIC_INVALID, ANY, USER, 0, 0, F_UD, EXIT},
+    [INSN_INVALID] = {"(invalid)", exec_invalid, ZYDIS_MNEMONIC_INVALID, ANY, USER, 0, 0, F_UD,
+                      EXIT},
 #define INSN(id, mnem, when, exec, priv, sees, changes, faults, bt)                                \
     [INSN_##id] = {#id, exec, ZYDIS_MNEMONIC_##mnem, when, priv, sees, changes, faults, bt},
 #include "cpu/insn/insn.def"
