@@ -4,9 +4,8 @@
 ; the UART and the VGA itself. What it is not: a boot loader; it carries its main part (main.c)
 ; along and copies it to 1 MiB.
 ;
-; Where things live: 0x6F00 words shared with main.c, stack below 0x7000 (long mode:
-; below 0x80000), this file's `low` section
-; at 0x8000, page tables at 0x10000..0x15fff, main.c at 0x100000.
+; Where things live: 0x6F00 words shared with main.c, stack below 0x7000 (in long mode below
+; 0x80000), this file's `low` section at 0x8000, page tables at 0x10000..0x15fff, main.c at 1 MiB.
 ; Manual: Intel SDM vol. 3, 9.1 (state at reset), 9.9 (mode switching), 9.8.5 (IA-32e mode).
 ; Invariant: one line of report a step, on the screen and on COM1 alike.
 
