@@ -10,12 +10,13 @@
 #include "cpu/exec/template_priv.h"
 #include "cpu/exec_priv.h"
 
-/* ---- ADD OR ADC SBB AND SUB XOR --------------------------------------------------------------- */
+/* ---- ADD OR ADC SBB AND SUB XOR ---------------------------------------------------------------
+ */
 #define BINARY(N, S, M, op)                                                                        \
     static void op##N(struct cpu *cpu, const struct insn *i)                                       \
     {                                                                                              \
         u##N b = (u##N)op_read(cpu, i, 1);                                                         \
-        RMW(N, op_ea(cpu, i), alu_##op##N(a, b, &fl), lock_##op##N(p, b, &fl))                                    \
+        RMW(N, op_ea(cpu, i), alu_##op##N(a, b, &fl), lock_##op##N(p, b, &fl))                     \
     }
 #define BINARY_ALL(op) ALU_SIZES(BINARY, op) BY_SIZE(op)
 BINARY_ALL(add)
@@ -26,7 +27,8 @@ BINARY_ALL(and)
 BINARY_ALL(sub)
 BINARY_ALL(xor)
 
-/* ---- CMP TEST --------------------------------------------------------------------------------- */
+/* ---- CMP TEST ---------------------------------------------------------------------------------
+ */
 #define COMPARE(N, S, M, op)                                                                       \
     static void op##N(struct cpu *cpu, const struct insn *i)                                       \
     {                                                                                              \
@@ -37,19 +39,21 @@ BINARY_ALL(xor)
 COMPARE_ALL(cmp)
 COMPARE_ALL(test)
 
-/* ---- INC DEC NEG NOT -------------------------------------------------------------------------- */
+/* ---- INC DEC NEG NOT --------------------------------------------------------------------------
+ */
 #define UNARY(N, S, M, op)                                                                         \
     static void op##N(struct cpu *cpu, const struct insn *i)                                       \
     {                                                                                              \
-        RMW(N, op_ea(cpu, i), alu_##op##N(a, &fl), lock_##op##N(p, &fl))                                          \
+        RMW(N, op_ea(cpu, i), alu_##op##N(a, &fl), lock_##op##N(p, &fl))                           \
     }
 #define UNARY_ALL(op) ALU_SIZES(UNARY, op) BY_SIZE(op)
 UNARY_ALL(inc)
 UNARY_ALL(dec)
 UNARY_ALL(neg)
-UNARY_ALL(not)
+UNARY_ALL(not )
 
-/* ---- shifts and rotates ------------------------------------------------------------------------ */
+/* ---- shifts and rotates ------------------------------------------------------------------------
+ */
 /* The 8086 takes the count as it is; the 80186 and later its low five bits (six for 64-bit
  * operands). Counts of 32 and more are composed of smaller steps, as the 8086 does them. */
 #define SHIFT(N, S, M, op)                                                                         \
@@ -63,7 +67,8 @@ UNARY_ALL(not)
     {                                                                                              \
         u8 n = (u8)op_read(cpu, i, 1);                                                             \
         bool big = n > 31 && !cpu_has(cpu, FEAT_I186);                                             \
-        RMW(N, op_ea(cpu, i), unlikely(big) ? op##_unmasked##N(a, n, &fl) : alu_##op##N(a, n, &fl), (void)0)      \
+        RMW(N, op_ea(cpu, i),                                                                      \
+            unlikely(big) ? op##_unmasked##N(a, n, &fl) : alu_##op##N(a, n, &fl), (void)0)         \
     }
 #define SHIFT_ALL(op) ALU_SIZES(SHIFT, op) BY_SIZE(op)
 SHIFT_ALL(shl)
@@ -79,13 +84,14 @@ SHIFT_ALL(rcr)
     {                                                                                              \
         u##N b = (u##N)op_read(cpu, i, 1);                                                         \
         u8 n = (u8)op_read(cpu, i, 2);                                                             \
-        RMW(N, op_ea(cpu, i), alu_##op##N(a, b, n, &fl), (void)0)                                                 \
+        RMW(N, op_ea(cpu, i), alu_##op##N(a, b, n, &fl), (void)0)                                  \
     }
 #define SHIFT_DOUBLE_ALL(op) ALU_SIZES_NOT8(SHIFT_DOUBLE, op) BY_SIZE_NOT8(op)
 SHIFT_DOUBLE_ALL(shld)
 SHIFT_DOUBLE_ALL(shrd)
 
-/* ---- MUL IMUL DIV IDIV ------------------------------------------------------------------------- */
+/* ---- MUL IMUL DIV IDIV -------------------------------------------------------------------------
+ */
 /* The wide operand: AX for bytes, else rDX:rAX. */
 static always_inline void wide_write(struct cpu *cpu, int size, u64 lo, u64 hi)
 {

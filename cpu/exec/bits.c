@@ -29,7 +29,7 @@ enum { BITS_LOG_16 = 4, BITS_LOG_32 = 5, BITS_LOG_64 = 6 };
             a = (u##N)mem_read(cpu, i->seg, bit_ea(cpu, i, n, BITS_LOG_##N), N / 8);               \
         else                                                                                       \
             a = (u##N)op_read(cpu, i, 0);                                                          \
-        alu_bt##N(a, n & (N - 1), &cpu->fl);                                                       \
+        alu_bt##N(a, n &(N - 1), &cpu->fl);                                                        \
     }
 ALU_SIZES_NOT8(BIT_TEST)
 BY_SIZE_NOT8(bt)
@@ -46,7 +46,8 @@ BIT_CHANGE_ALL(bts)
 BIT_CHANGE_ALL(btr)
 BIT_CHANGE_ALL(btc)
 
-/* ---- scans: the destination register goes in whole, and comes out whole ------------------------ */
+/* ---- scans: the destination register goes in whole, and comes out whole ------------------------
+ */
 #define SCAN(N, S, M, op)                                                                          \
     static void op##N(struct cpu *cpu, const struct insn *i)                                       \
     {                                                                                              \
@@ -76,7 +77,8 @@ SCAN_VEX(blsi)
 SCAN_VEX(blsmsk)
 SCAN_VEX(blsr)
 
-/* ---- three operands ---------------------------------------------------------------------------- */
+/* ---- three operands ----------------------------------------------------------------------------
+ */
 #define VEX3(N, S, M, op)                                                                          \
     static void op##N(struct cpu *cpu, const struct insn *i)                                       \
     {                                                                                              \

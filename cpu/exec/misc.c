@@ -4,7 +4,7 @@
 #include "cpu/exec/rows_priv.h"
 #include "cpu/exec_priv.h"
 
-/* NOP, PAUSE, prefetches, ENDBR: a memory operand is not accessed and cannot fault. */
+/* NOP, PAUSE, prefetches: a memory operand is not accessed and cannot fault. */
 void exec_nop(struct cpu *cpu, const struct insn *i)
 {
 }

@@ -70,7 +70,8 @@ void exec_enter(struct cpu *cpu, const struct insn *i)
     int size = i->osize, level = i->imm2 & 31;
     u64 m = stack_mask(cpu), sp = cpu->gpr[RSP], bp = cpu->gpr[RBP], v[33];
     /* With a 16-bit stack the frame pointer carries ESP's upper half. */
-    u64 frame = (m == 0xffff ? sp & ~m : 0) | ((sp - (u64)size) & m), final = frame - (u64)(level * size) - (u16)i->imm;
+    u64 frame = (m == 0xffff ? sp & ~m : 0) | ((sp - (u64)size) & m),
+        final = frame - (u64)(level * size) - (u16)i->imm;
     int n = 0;
     v[n++] = bp;
     for (int k = 1; k < level; k++)
