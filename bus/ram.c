@@ -1,0 +1,72 @@
+/*
+ * bus/ram.c - guest RAM as one memfd, and the flags of its pages.
+ */
+#include "bus/ram.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum status ram_new(u64 size, struct ram **out, struct error *err)
+{
+    if (!size || (size & ~PAGE_MASK))
+        return fail(err, ST_INVAL, "RAM size must be a multiple of 4 KiB and not zero");
+    struct ram *ram = calloc(1, sizeof(*ram));
+    if (!ram)
+        return fail(err, ST_NOMEM, "out of memory for guest RAM");
+    ram->size = size;
+    ram->fd = memfd_create("trivisor-ram", MFD_CLOEXEC);
+    if (ram->fd < 0 || ftruncate(ram->fd, (off_t)size) < 0)
+        goto bad;
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, ram->fd, 0);
+    if (p == MAP_FAILED)
+        goto bad;
+    ram->base = p;
+    /* ignored where transparent huge pages are off: a matter of speed alone */
+    madvise(p, size, MADV_HUGEPAGE);
+    p = mmap(NULL, size >> PAGE_SHIFT, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED)
+        goto bad;
+    ram->page_flags = p;
+    *out = ram;
+    return ST_OK;
+bad:;
+    int e = errno;
+    ram_free(ram);
+    return fail(err, ST_NOMEM, "cannot allocate %llu MiB of guest RAM: %s",
+                (unsigned long long)(size / MIB), strerror(e));
+}
+
+void ram_free(struct ram *ram)
+{
+    if (!ram)
+        return;
+    if (ram->base)
+        munmap(ram->base, ram->size);
+    if (ram->page_flags)
+        munmap(ram->page_flags, ram->size >> PAGE_SHIFT);
+    if (ram->fd >= 0)
+        close(ram->fd);
+    free(ram);
+}
+
+void ram_note_write(struct ram *ram, u64 off, u64 len)
+{
+    while (len) {
+        u64 page = off >> PAGE_SHIFT;
+        u64 n = MIN(len, PAGE_SIZE - (off & ~PAGE_MASK));
+        if (page >= ram->size >> PAGE_SHIFT)
+            return;
+        u8 flags = ram->page_flags[page];
+        if (unlikely(flags)) {
+            ram->page_flags[page] = flags & (u8)~RAM_CLEAN;
+            if ((flags & RAM_CODE) && ram->code_write)
+                ram->code_write(ram->code_ctx, off, (u32)n);
+        }
+        off += n;
+        len -= n;
+    }
+}
