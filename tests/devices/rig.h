@@ -11,6 +11,7 @@
 #include "bus/device.h"
 #include "bus/irq.h"
 #include "bus/space.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
