@@ -171,6 +171,13 @@ _Static_assert(FEAT_COUNT <= 128, "struct cpu.features is two words");
 
 struct cpu_model; /* cpu/cpuid.c */
 
+/* What CPUID calls the CPU (cpu/cpuid.c fills it). */
+struct cpu_identity {
+    char vendor[13];
+    char brand[49];
+    u32 signature; /* family, model, stepping as CPUID.1:EAX */
+};
+
 /* x87/SSE/AVX state exactly as XSAVE's standard format puts it (SDM vol. 1, 13.4). */
 struct xstate {
     u8 legacy[512]; /* FXSAVE image: FCW FSW FTW FOP FIP FDP MXCSR MASK ST0-7 XMM0-15 */
@@ -237,6 +244,7 @@ struct cpu {
 
     /* ---- identity and wires ---- */
     const struct cpu_model *model;
+    struct cpu_identity ident;
     u64 features[2];
     u32 id; /* APIC id */
     struct clock *clk;
