@@ -380,7 +380,7 @@ void lapic_set_lint0(struct lapic *l, bool level);
 bool lapic_read_msr(struct lapic *l, u32 msr, u64 *v); /* x2APIC range */
 bool lapic_write_msr(struct lapic *l, u32 msr, u64 v);
 void lapic_set_base(struct lapic *l, u64 base);
-u64 lapic_tpr(const struct lapic *l);
+u64 lapic_tpr(const struct lapic *l); /* the 8-bit TPR register; CR8 is its upper half */
 void lapic_set_tpr(struct lapic *l, u64 tpr);
 void lapic_set_deadline(struct lapic *l, u64 tsc); /* IA32_TSC_DEADLINE */
 u64 lapic_deadline(const struct lapic *l);
