@@ -300,6 +300,9 @@ static void power_off(void)
         outl(0xcf8, at | 0x80);
         outl(0xcfc, inl(0xcfc) | 1);
         outw(0x604, 0x2000); /* PM1 control: SLP_EN, type 0 = soft off */
+        /* The machine may take a moment to go. */
+        for (u64 until = rdtsc() + 5000000000ul; rdtsc() < until;)
+            asm volatile("pause");
     }
 }
 

@@ -1,0 +1,53 @@
+"""cases_demo - our own guest, without firmware: its text, its end, and what idling costs."""
+import os
+import re
+import time
+
+from run import case
+import vm
+
+GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "demo.golden")
+
+
+def normalised(text):
+    """The console's text with what is measured (written after a tilde) taken out."""
+    text = vm.ESCAPES.sub(b"", text).decode("ascii", "replace").replace("\r", "")
+    text = re.sub(r"(processor|who runs us)( *)~.*", r"\1\2~", text)
+    text = re.sub(r"~\d+", "~", text)
+    begin = text.index("Trivisor demo:")
+    return text[begin:text.index("Done", begin)]
+
+
+@case
+def demo(c):
+    """the demo says what it always says, and powers the machine off"""
+    with c.emu.start("-m", "16", flat=c.rom("demo/demo.bin")) as v:
+        v.expect("Done: power off", 120, never=r"\[--\]|FAILED")
+        if v.wait(30) != 0:
+            raise vm.Failure("exit status %d after power-off" % v.process.returncode)
+        got = normalised(v.text)
+    with open(GOLDEN) as f:
+        want = f.read()
+    if got != want:
+        raise vm.Failure("the text differs from %s:\n%s" % (GOLDEN, got))
+    who = re.search(rb"who runs us +~(.*)", v.text).group(1)
+    if c.emu.name == "trivisor" and b"Trivisor answers, emulator" not in who:
+        raise vm.Failure("the hypercall was not answered: %r" % who)
+
+
+@case
+def demo_idle(c):
+    """a guest asleep in HLT, woken 100 times a second, uses under 2 % of a host core"""
+    with c.emu.start("-m", "16", flat=c.rom("demo/demo.bin")) as v:
+        v.send("i")
+        v.expect("idle until q", 120)
+        time.sleep(1)
+        before, t0 = v.cpu_seconds(), time.monotonic()
+        time.sleep(8)
+        share = (v.cpu_seconds() - before) / (time.monotonic() - t0)
+        v.send("q")
+        v.expect("Done: power off", 30)
+        v.wait(30)
+    print("idle: %.2f %% of a core" % (100 * share))
+    if share > 0.02 and c.emu.name == "trivisor":
+        raise vm.Failure("idle costs %.1f %% of a core" % (100 * share))

@@ -1,0 +1,91 @@
+"""cases_linux - Debian's stock kernels to a shell: loaded directly, from CD, from a raw disk."""
+import hashlib
+
+from run import case
+import guests
+import initramfs
+import media
+import vm
+
+APPEND = "console=ttyS0,115200 panic=-1"
+PANIC = "Kernel panic|end Kernel|Unable to mount root|BUG: |Oops:"
+
+
+def use_shell(v, machine, boot_timeout):
+    """Works at the shell as a person would, then powers off; checks each answer."""
+    v.expect("init: Linux", boot_timeout, never=PANIC)
+    v.expect("trivisor# ", 60, never=PANIC)
+    status, out = v.command_output("uname -m")
+    if status or machine not in out:
+        raise vm.Failure("uname -m: %r" % out)
+    numbers = "".join("%d\n" % n for n in range(1, 5001)).encode()
+    status, out = v.command_output("i=0; while [ $i -lt 5000 ]; do i=$((i+1)); echo $i; done | md5sum",
+                                   120)
+    if hashlib.md5(numbers).hexdigest() not in out:
+        raise vm.Failure("md5sum: %r" % out)
+    status, out = v.command_output("cat /proc/interrupts | head -n 3; false")
+    if status != 1:
+        raise vm.Failure("false returned %d" % status)
+    v.send("sleep 1; poweroff -f\n")
+    status = v.wait(60)
+    if status != 0:
+        raise vm.Failure("exit status %d after poweroff -f" % status)
+
+
+@case
+def linux_amd64(c):
+    """linux-image-amd64 with a busybox initramfs to a shell on ttyS0, and power-off"""
+    initrd = c.write("initrd", initramfs.make(c.guests, "amd64"))
+    with c.emu.start("-m", "256", "-kernel", guests.kernel(c.guests), "-initrd", initrd,
+                     "-append", APPEND) as v:
+        use_shell(v, "x86_64", 400)
+
+
+@case
+def linux_i386(c):
+    """the i386 installer's kernel with a busybox initramfs to a shell on ttyS0, and power-off"""
+    kernel, _ = guests.installer(c.guests, "i386")
+    initrd = c.write("initrd", initramfs.make(c.guests, "i386"))
+    with c.emu.start("-m", "256", "-kernel", kernel, "-initrd", initrd, "-append", APPEND) as v:
+        use_shell(v, "i686", 400)
+
+
+@case
+def installer_amd64(c):
+    """the amd64 installer with its full initrd to its first screen"""
+    kernel, initrd = guests.installer(c.guests, "amd64")
+    # With less memory its first screen would be about that instead.
+    with c.emu.start("-m", "1024", "-kernel", kernel, "-initrd", initrd, "-append", APPEND) as v:
+        v.expect("Select a language", 600, never=PANIC)
+        v.expect("English", 60)
+
+
+@case
+def grub_iso(c):
+    """a CD made by grub-mkrescue, through SeaBIOS and GRUB into Linux"""
+    initrd = c.write("initrd", initramfs.make(c.guests, "amd64"))
+    iso = media.grub_iso(c.work, guests.kernel(c.guests), initrd, APPEND)
+    with c.emu.start("-m", "256", "-cdrom", iso, "-boot", "d") as v:
+        v.expect("GRUB loads the kernel", 120)
+        use_shell(v, "x86_64", 400)
+
+
+@case
+def isolinux_iso(c):
+    """a CD with isolinux, through SeaBIOS into Linux"""
+    initrd = c.write("initrd", initramfs.make(c.guests, "amd64"))
+    iso = media.isolinux_iso(c.work, guests.kernel(c.guests), initrd, APPEND)
+    with c.emu.start("-m", "256", "-cdrom", iso, "-boot", "d") as v:
+        v.expect("isolinux loads the kernel", 120)
+        use_shell(v, "x86_64", 400)
+
+
+@case
+def grub_disk(c):
+    """a raw disk: GRUB in its MBR, kernel and initramfs on a FAT partition"""
+    initrd = c.write("initrd", initramfs.make(c.guests, "amd64"))
+    disk = media.grub_disk(c.work, guests.kernel(c.guests), initrd, APPEND)
+    with c.emu.start("-m", "256", "-drive", "file=%s,format=raw" % disk, "-snapshot",
+                     "-boot", "c") as v:
+        v.expect("GRUB loads the kernel", 120)
+        use_shell(v, "x86_64", 400)
