@@ -118,6 +118,14 @@ static always_inline gla linear_pc(const struct cpu *c)
 #define DISPATCH(c, i) return (i)
 #endif
 
+/* A tail call to another handler, or (trampoline builds) a plain call that returns what is next. */
+#if defined(__clang__) && defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__)
+#define DISPATCH_TO(fn, c, i) __attribute__((musttail)) return fn((c), (i))
+#else
+#define DISPATCH_TO(fn, c, i) return fn((c), (i))
+#endif
+#define DISPATCH_CALL(call) return call
+
 /* Undoes the entry of a block that may not be entered: slice used up, or dead. */
 const struct insn *enter_refused(struct cpu *c, struct block *b);
 
