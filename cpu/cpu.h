@@ -235,7 +235,9 @@ struct cpu {
 
     /* ---- fault in flight ---- */
     void *jmp[5]; /* __builtin_setjmp buffer of the run loop */
-    int ex_vector, ex_nested;
+    int ex_vector;
+    int ex_nested;          /* exception being delivered; -1 none, -2 an interrupt or INT n */
+    bool ex_ext;            /* selector error codes of faults now get the EXT bit */
     u32 ex_error;
     bool ex_has_error;
 

@@ -38,6 +38,9 @@ void cpu_raise_err(struct cpu *cpu, int vector, u32 error)
     cpu->ex_vector = vector;
     cpu->ex_error = error;
     cpu->ex_has_error = true;
+    if (cpu->ex_ext && vector >= EX_TS && vector <= EX_GP)
+        cpu->ex_error |= 1;
+    cpu->ex_ext = false;
     leave(cpu);
 }
 

@@ -1,0 +1,350 @@
+/*
+ * cpu/segment.c - descriptors and segment registers: reading, checking, loading.
+ *
+ * Intel SDM vol. 3: 3.4 (descriptors), 5.6 (data segments), 5.7 (SS), 20.1 (real mode); AMD APM
+ * vol. 2, 4.8 (long mode descriptors).
+ */
+#include "cpu/segment_priv.h"
+
+bool desc_read(struct cpu *cpu, u16 sel, struct desc *d)
+{
+    u64 base;
+    u32 limit;
+    if (sel & 4) {
+        if (sel_null(cpu->ldtr.sel))
+            return false;
+        base = cpu->ldtr.base;
+        limit = cpu->ldtr.limit;
+    } else {
+        base = cpu->gdtr.base;
+        limit = cpu->gdtr.limit;
+    }
+    if ((u32)(sel | 7) > limit)
+        return false;
+    d->addr = base + (sel & 0xfff8u);
+    if (!(cpu->efer & EFER_LMA))
+        d->addr = (u32)d->addr;
+    u64 v = sys_read(cpu, d->addr, 8);
+    d->lo = (u32)v;
+    d->hi = (u32)(v >> 32);
+    if (!cpu_has(cpu, FEAT_I386))
+        d->hi &= 0xffff; /* the 286 ignores the last word */
+    return true;
+}
+
+void desc_need(struct cpu *cpu, u16 sel, struct desc *d, int vec)
+{
+    if (!desc_read(cpu, sel, d))
+        cpu_raise_err(cpu, vec, sel & 0xfffc);
+}
+
+u32 desc_upper(struct cpu *cpu, u16 sel, const struct desc *d, int vec)
+{
+    u32 limit = sel & 4 ? cpu->ldtr.limit : cpu->gdtr.limit;
+    if ((u32)(sel & 0xfff8u) + 15 > limit)
+        cpu_raise_err(cpu, vec, sel & 0xfffc);
+    u64 v = sys_read(cpu, d->addr + 8, 8);
+    if (v >> 40 & 0x1f)
+        cpu_raise_err(cpu, vec, sel & 0xfffc); /* the type field there must be zero */
+    return (u32)v;
+}
+
+void desc_mark_accessed(struct cpu *cpu, struct desc *d)
+{
+    if (d->hi & 0x100)
+        return;
+    d->hi |= 0x100;
+    sys_write(cpu, d->addr + 5, (d->hi >> 8) & 0xff, 1);
+}
+
+void desc_mark_busy(struct cpu *cpu, const struct desc *d, bool busy)
+{
+    u32 hi = busy ? d->hi | 0x200 : d->hi & ~0x200u;
+    sys_write(cpu, d->addr + 5, (hi >> 8) & 0xff, 1);
+}
+
+void seg_fill(struct cpu *cpu, int s, u16 sel, const struct desc *d)
+{
+    struct seg *sg = &cpu->seg[s];
+    sg->sel = sel;
+    sg->attr = desc_attr(d);
+    sg->limit = desc_limit(d);
+    sg->base = desc_base(d);
+    seg_cache(cpu, s);
+}
+
+void seg_null(struct cpu *cpu, int s, u16 sel)
+{
+    struct seg *sg = &cpu->seg[s];
+    sg->sel = sel;
+    sg->attr = 0;
+    if (s == SEG_SS) /* 64-bit mode: SS keeps a DPL and is otherwise ignored */
+        sg->attr = (u16)(ATTR_P | ATTR_S | ATTR_RW | ATTR_A | ATTR_DB | cpu->cpl << 5);
+    sg->limit = s == SEG_SS ? 0xffffffff : 0;
+    sg->base = 0; /* as Intel and AMD since Zen 2; older AMD parts kept FS and GS bases */
+    seg_cache(cpu, s);
+}
+
+void seg_real(struct cpu *cpu, int s, u16 sel)
+{
+    struct seg *sg = &cpu->seg[s];
+    sg->sel = sel;
+    sg->base = (u32)sel << 4;
+    if (s == SEG_CS && cpu->mode == MODE_REAL) {
+        /* a far transfer in real mode makes CS a writable data-like segment again; limit stays */
+        sg->attr = (sg->attr & (ATTR_DB | ATTR_G)) | ATTR_P | ATTR_S | ATTR_X | ATTR_RW | ATTR_A;
+    }
+    seg_cache(cpu, s);
+}
+
+void seg_v86(struct cpu *cpu, int s, u16 sel)
+{
+    cpu->seg[s] = (struct seg){.sel = sel,
+                               .base = (u32)sel << 4,
+                               .limit = 0xffff,
+                               .attr = ATTR_P | ATTR_S | ATTR_RW | ATTR_A | ATTR_DPL};
+    seg_cache(cpu, s);
+}
+
+void load_cs(struct cpu *cpu, u16 sel, int cpl, struct desc *d, u64 rip)
+{
+    desc_mark_accessed(cpu, d);
+    cpu->cpl = (u8)cpl;
+    seg_fill(cpu, SEG_CS, (u16)((sel & 0xfffc) | cpl), d);
+    cpu->rip = rip;
+}
+
+void check_ss(struct cpu *cpu, u16 sel, int cpl, struct desc *d, int vec)
+{
+    if (sel_null(sel))
+        cpu_raise_err(cpu, vec, vec == EX_TS ? sel & 0xfffc : 0);
+    desc_need(cpu, sel, d, vec);
+    if ((sel & 3) != cpl || !desc_s(d) || !desc_writable_data(d) || desc_dpl(d) != cpl)
+        cpu_raise_err(cpu, vec, sel & 0xfffc);
+    if (!desc_p(d))
+        cpu_raise_err(cpu, EX_SS, sel & 0xfffc);
+}
+
+static void load_ss(struct cpu *cpu, u16 sel)
+{
+    struct desc d;
+    if (sel_null(sel)) {
+        if (cpu->mode != MODE_LONG64 || cpu->cpl == 3 || (sel & 3) != cpu->cpl)
+            raise_gp0(cpu);
+        seg_null(cpu, SEG_SS, sel);
+        return;
+    }
+    check_ss(cpu, sel, cpu->cpl, &d, EX_GP);
+    desc_mark_accessed(cpu, &d);
+    seg_fill(cpu, SEG_SS, sel, &d);
+}
+
+void load_seg(struct cpu *cpu, int s, u16 sel)
+{
+    struct desc d;
+
+    if (cpu->mode == MODE_REAL) {
+        seg_real(cpu, s, sel);
+        return;
+    }
+    if (cpu->mode == MODE_V86) {
+        seg_v86(cpu, s, sel);
+        return;
+    }
+    if (s == SEG_SS) {
+        load_ss(cpu, sel);
+        return;
+    }
+    if (sel_null(sel)) {
+        seg_null(cpu, s, sel);
+        return;
+    }
+    desc_need(cpu, sel, &d, EX_GP);
+    bool readable = desc_s(&d) && (!desc_code(&d) || (d.hi & 0x200));
+    if (!readable)
+        cpu_raise_err(cpu, EX_GP, sel & 0xfffc);
+    if (!(desc_code(&d) && desc_conforming(&d)) &&
+        ((sel & 3) > desc_dpl(&d) || cpu->cpl > desc_dpl(&d)))
+        cpu_raise_err(cpu, EX_GP, sel & 0xfffc);
+    if (!desc_p(&d))
+        cpu_raise_err(cpu, EX_NP, sel & 0xfffc);
+    desc_mark_accessed(cpu, &d);
+    seg_fill(cpu, s, sel, &d);
+}
+
+static void fill_system(struct cpu *cpu, struct seg *sg, u16 sel, const struct desc *d, u32 upper)
+{
+    sg->sel = sel;
+    sg->attr = desc_attr(d);
+    sg->limit = desc_limit(d);
+    sg->base = desc_base(d) | (u64)upper << 32;
+}
+
+void load_ldtr(struct cpu *cpu, u16 sel)
+{
+    struct desc d;
+    u32 upper = 0;
+    if (sel_null(sel)) {
+        cpu->ldtr.sel = sel;
+        cpu->ldtr.attr = 0;
+        return;
+    }
+    if (sel & 4)
+        cpu_raise_err(cpu, EX_GP, sel & 0xfffc);
+    desc_need(cpu, sel, &d, EX_GP);
+    if (desc_s(&d) || desc_type(&d) != SYS_LDT)
+        cpu_raise_err(cpu, EX_GP, sel & 0xfffc);
+    if (!desc_p(&d))
+        cpu_raise_err(cpu, EX_NP, sel & 0xfffc);
+    if (cpu->efer & EFER_LMA) {
+        upper = desc_upper(cpu, sel, &d, EX_GP);
+        if (!is_canonical(desc_base(&d) | (u64)upper << 32))
+            cpu_raise_err(cpu, EX_GP, sel & 0xfffc);
+    }
+    fill_system(cpu, &cpu->ldtr, sel, &d, upper);
+}
+
+void load_tr(struct cpu *cpu, u16 sel)
+{
+    struct desc d;
+    u32 upper = 0;
+    bool lm = cpu->efer & EFER_LMA;
+    if (sel_null(sel))
+        raise_gp0(cpu);
+    if (sel & 4)
+        cpu_raise_err(cpu, EX_GP, sel & 0xfffc);
+    desc_need(cpu, sel, &d, EX_GP);
+    int type = desc_type(&d);
+    if (desc_s(&d) || !(type == SYS_TSS32 || (type == SYS_TSS16 && !lm)))
+        cpu_raise_err(cpu, EX_GP, sel & 0xfffc);
+    if (!desc_p(&d))
+        cpu_raise_err(cpu, EX_NP, sel & 0xfffc);
+    if (lm) {
+        upper = desc_upper(cpu, sel, &d, EX_GP);
+        if (!is_canonical(desc_base(&d) | (u64)upper << 32))
+            cpu_raise_err(cpu, EX_GP, sel & 0xfffc);
+    }
+    desc_mark_busy(cpu, &d, true);
+    d.hi |= 0x200;
+    fill_system(cpu, &cpu->tr, sel, &d, upper);
+}
+
+void drop_inner_segments(struct cpu *cpu, int cpl)
+{
+    static const u8 data[] = {SEG_ES, SEG_DS, SEG_FS, SEG_GS};
+    for (size_t k = 0; k < ARRAY_LEN(data); k++) {
+        const struct seg *sg = &cpu->seg[data[k]];
+        int dpl = (sg->attr >> 5) & 3;
+        bool conforming = (sg->attr & (ATTR_X | ATTR_DC)) == (ATTR_X | ATTR_DC);
+        if (dpl < cpl && !conforming && (!sel_null(sg->sel) || sg->attr))
+            seg_null(cpu, data[k], 0);
+    }
+}
+
+/* ---- stacks under construction -------------------------------------------------------------------- */
+struct stack stack_current(const struct cpu *cpu)
+{
+    const struct seg *ss = &cpu->seg[SEG_SS];
+    struct stack st = {.base = ss->base,
+                       .sp = cpu->gpr[RSP],
+                       .mask = stack_mask(cpu),
+                       .limit = ss->limit,
+                       .attr = ss->attr,
+                       .flat64 = cpu->mode == MODE_LONG64,
+                       .cpl = cpu->cpl,
+                       .sel = 0,
+                       .vec = EX_SS};
+    if (cpu->mode == MODE_REAL || cpu->mode == MODE_V86)
+        st.attr = (u16)(ss->attr & ~(ATTR_X | ATTR_DC)) | ATTR_P | ATTR_S | ATTR_RW;
+    if (st.flat64)
+        st.base = 0;
+    return st;
+}
+
+struct stack stack_new(struct cpu *cpu, u16 sel, const struct desc *d, u64 sp, int cpl)
+{
+    (void)cpu;
+    if (!d) /* long mode: flat */
+        return (struct stack){.sp = sp, .mask = ~0ull, .flat64 = true, .cpl = cpl, .vec = EX_SS};
+    return (struct stack){.base = desc_base(d),
+                          .sp = sp,
+                          .mask = d->hi & 0x400000 ? 0xffffffff : 0xffff,
+                          .limit = desc_limit(d),
+                          .attr = desc_attr(d),
+                          .cpl = cpl,
+                          .sel = sel & 0xfffc,
+                          .vec = EX_SS};
+}
+
+static gla stack_linear(struct cpu *cpu, const struct stack *st, u64 off, u32 size)
+{
+    if (st->flat64) {
+        if (!is_canonical(off) || !is_canonical(off + size - 1))
+            cpu_raise_err(cpu, EX_SS, st->sel);
+        return off;
+    }
+    u64 last = off + size - 1;
+    bool bad;
+    if ((st->attr & (ATTR_X | ATTR_DC)) == ATTR_DC)
+        bad = off <= st->limit || last > (st->attr & ATTR_DB ? 0xffffffffull : 0xffffull);
+    else
+        bad = last > st->limit;
+    if (bad && !(st->limit == 0xffff && !cpu_has(cpu, FEAT_I286)))
+        cpu_raise_err(cpu, st->vec, st->sel);
+    return (u32)(st->base + off);
+}
+
+static int stack_view(const struct cpu *cpu, const struct stack *st)
+{
+    if (st->cpl == 3)
+        return VIEW_USER;
+    return cpu->cr4 & CR4_SMAP && !(cpu->flsys & FL_AC && cpu->cpl < 3) ? VIEW_SUP : VIEW_SUP_AC;
+}
+
+void stack_probe(struct cpu *cpu, const struct stack *st, u32 bytes)
+{
+    /* piecewise: a 16-bit stack may wrap */
+    for (u32 k = 2; k <= bytes; k += 2) {
+        u64 off = (st->sp - k) & st->mask;
+        gla a = stack_linear(cpu, st, off, 2);
+        if (k == 2 || k == bytes || !(off & ~PAGE_MASK) || (off & ~PAGE_MASK) == PAGE_SIZE - 2)
+            mmu_probe_write(&cpu->mmu, stack_view(cpu, st), a, 2);
+    }
+}
+
+void stack_push(struct cpu *cpu, struct stack *st, u64 v, int size)
+{
+    u64 sp = (st->sp - (u64)size) & st->mask;
+    gla a = stack_linear(cpu, st, sp, (u32)size);
+    mmu_write(&cpu->mmu, stack_view(cpu, st), a, v, size);
+    st->sp = (st->sp & ~st->mask) | sp;
+}
+
+u64 stack_pop(struct cpu *cpu, struct stack *st, int size)
+{
+    u64 sp = st->sp & st->mask;
+    gla a = stack_linear(cpu, st, sp, (u32)size);
+    u64 v = mmu_read(&cpu->mmu, stack_view(cpu, st), a, size);
+    st->sp = (st->sp & ~st->mask) | ((sp + (u64)size) & st->mask);
+    return v;
+}
+
+/* ---- the TSS's stacks --------------------------------------------------------------------------------- */
+void tss_stack(struct cpu *cpu, int cpl, u16 *ss, u32 *esp)
+{
+    bool wide = (cpu->tr.attr & 15) >= SYS_TSS32;
+    u32 off = wide ? 4 + (u32)cpl * 8 : 2 + (u32)cpl * 4;
+    if (off + (wide ? 5 : 3) > cpu->tr.limit)
+        cpu_raise_err(cpu, EX_TS, cpu->tr.sel & 0xfffc);
+    gla a = (u32)(cpu->tr.base + off);
+    *esp = (u32)sys_read(cpu, a, wide ? 4 : 2);
+    *ss = (u16)sys_read(cpu, (u32)(a + (wide ? 4 : 2)), 2);
+}
+
+u64 tss_rsp64(struct cpu *cpu, int index)
+{
+    u32 off = 4 + (u32)index * 8;
+    if (off + 7 > cpu->tr.limit)
+        cpu_raise_err(cpu, EX_TS, cpu->tr.sel & 0xfffc);
+    return sys_read(cpu, cpu->tr.base + off, 8);
+}
