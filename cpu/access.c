@@ -17,7 +17,8 @@ gla seg_linear_slow(struct cpu *cpu, int s, gva off, u32 size, bool write)
     u32 last = (u32)off + (size - 1);
 
     if (cpu->mode == MODE_REAL || cpu->mode == MODE_V86) {
-        /* The 8086 wraps an operand at the end of a segment; later ones fault (SDM vol. 3, 20.1.1) */
+        /* The 8086 wraps an operand at the end of a segment; later ones fault (SDM vol. 3, 20.1.1)
+         */
         if (off + size - 1 > sg->limit && !(!cpu_has(cpu, FEAT_I286) && off <= 0xffff))
             seg_fault(cpu, s);
         return (u32)(sg->base + off);

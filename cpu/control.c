@@ -146,10 +146,10 @@ static u32 cr4_known(const struct cpu *cpu)
         u32 bit;
         enum feature f;
     } map[] = {
-        {CR4_VME | CR4_PVI, FEAT_VME}, {CR4_TSD, FEAT_TSC},   {CR4_DE, FEAT_DE},
-        {CR4_PSE, FEAT_PSE},           {CR4_PAE, FEAT_PAE},   {CR4_MCE, FEAT_MCE},
-        {CR4_PGE, FEAT_PGE},           {CR4_PCE, FEAT_CMOV},  {CR4_OSFXSR, FEAT_FXSR},
-        {CR4_OSXMMEXCPT, FEAT_SSE},    {CR4_UMIP, FEAT_UMIP}, {CR4_FSGSBASE, FEAT_FSGSBASE},
+        {CR4_VME | CR4_PVI, FEAT_VME}, {CR4_TSD, FEAT_TSC},       {CR4_DE, FEAT_DE},
+        {CR4_PSE, FEAT_PSE},           {CR4_PAE, FEAT_PAE},       {CR4_MCE, FEAT_MCE},
+        {CR4_PGE, FEAT_PGE},           {CR4_PCE, FEAT_CMOV},      {CR4_OSFXSR, FEAT_FXSR},
+        {CR4_OSXMMEXCPT, FEAT_SSE},    {CR4_UMIP, FEAT_UMIP},     {CR4_FSGSBASE, FEAT_FSGSBASE},
         {CR4_PCIDE, FEAT_PCID},        {CR4_OSXSAVE, FEAT_XSAVE}, {CR4_SMEP, FEAT_SMEP},
         {CR4_SMAP, FEAT_SMAP},
     };

@@ -351,6 +351,7 @@ bool msr_read(struct cpu *cpu, u32 msr, u64 *v); /* false: #GP(0) */
 bool msr_write(struct cpu *cpu, u32 msr, u64 v);
 void cpuid(struct cpu *cpu, u32 leaf, u32 sub, u32 out[4]); /* EAX EBX ECX EDX */
 u64 read_tsc(struct cpu *cpu);
+u64 cpu_tsc_hz(const struct cpu *cpu);
 /* Replaces the bits of EFLAGS in mask; re-evaluates pending interrupts, TF, AC view. */
 void set_eflags(struct cpu *cpu, u32 v, u32 mask);
 /* I/O permission for [port, port+size): raises #GP(0) (cpu/exec/io.c). */

@@ -73,7 +73,9 @@ static struct call_gate read_call_gate(struct cpu *cpu, u16 sel, const struct de
     struct call_gate g = {.sel = (u16)(d->lo >> 16),
                           .off = (d->lo & 0xffff) | (d->hi & 0xffff0000),
                           .count = (int)d->hi & 31,
-                          .size = lm ? 8 : desc_type(d) == SYS_CALL32 ? 4 : 2};
+                          .size = lm                           ? 8
+                                  : desc_type(d) == SYS_CALL32 ? 4
+                                                               : 2};
     if (desc_dpl(d) < cpu->cpl || desc_dpl(d) < (sel & 3))
         cpu_raise_err(cpu, EX_GP, sel & 0xfffc);
     if (!desc_p(d))
@@ -250,7 +252,8 @@ void far_call(struct cpu *cpu, u16 sel, u64 off, int osize)
     }
 }
 
-/* ---- returns -------------------------------------------------------------------------------------------- */
+/* ---- returns
+ * -------------------------------------------------------------------------------------------- */
 /* Checks the return CS; returns its new CPL. */
 static int check_return_cs(struct cpu *cpu, u16 sel, struct desc *d)
 {

@@ -14,7 +14,8 @@
 #define HANDLER(name) static const struct insn *name(struct cpu *c, const struct insn *i)
 #define NEXT          DISPATCH(c, i + 1)
 
-/* ---- effective address: A8 64-bit flat, A4 32-bit flat, AX anything ----------------------------- */
+/* ---- effective address: A8 64-bit flat, A4 32-bit flat, AX anything -----------------------------
+ */
 #define EA_A8(N, w) (c->gpr[i->base] + (c->gpr[i->index] << i->scale) + (u64)i->disp)
 #define EA_A4(N, w) ((u64)(u32)EA_A8(N, w))
 #define EA_AX(N, w) seg_linear(c, i->seg, op_ea(c, i), N / 8, w)
@@ -25,7 +26,8 @@
 #define SETREG(N, k, v) gpr_write(c, i->reg[k], N / 8, (v))
 
 /* For each size; for each size and addressing. X(N, ...) and X(N, A, ...). */
-#define SIZES(X, ...) X(8, ##__VA_ARGS__) X(16, ##__VA_ARGS__) X(32, ##__VA_ARGS__) X(64, ##__VA_ARGS__)
+#define SIZES(X, ...)                                                                              \
+    X(8, ##__VA_ARGS__) X(16, ##__VA_ARGS__) X(32, ##__VA_ARGS__) X(64, ##__VA_ARGS__)
 #define ADDRS(X, N, ...) X(N, A8, ##__VA_ARGS__) X(N, A4, ##__VA_ARGS__) X(N, AX, ##__VA_ARGS__)
 #define SIZES_ADDRS(X, ...)                                                                        \
     ADDRS(X, 8, ##__VA_ARGS__)                                                                     \
@@ -36,13 +38,17 @@
     {                                                                                              \
         name##8, name##16, name##32, name##64                                                      \
     }
-#define BY_ADDR(name, N) {name##N##A8, name##N##A4, name##N##AX}
+#define BY_ADDR(name, N)                                                                           \
+    {                                                                                              \
+        name##N##A8, name##N##A4, name##N##AX                                                      \
+    }
 #define BY_SIZE_ADDR(name)                                                                         \
     {                                                                                              \
         BY_ADDR(name, 8), BY_ADDR(name, 16), BY_ADDR(name, 32), BY_ADDR(name, 64)                  \
     }
 
-/* ---- two-operand arithmetic ---------------------------------------------------------------------- */
+/* ---- two-operand arithmetic
+ * ---------------------------------------------------------------------- */
 #define ALU_REG(N, op)                                                                             \
     HANDLER(op##_rr##N)                                                                            \
     {                                                                                              \
@@ -117,9 +123,9 @@ struct alu_handlers {
     run_fn *rm[4][3], *mr[4][3], *mi[4][3];
 };
 #define ALU_TABLE(op)                                                                              \
-    static const struct alu_handlers op##_handlers = {BY_SIZE(op##_rr), BY_SIZE(op##_ri),          \
-                                                      BY_SIZE_ADDR(op##_rm), BY_SIZE_ADDR(op##_mr), \
-                                                      BY_SIZE_ADDR(op##_mi)};
+    static const struct alu_handlers op##_handlers = {                                             \
+        BY_SIZE(op##_rr), BY_SIZE(op##_ri), BY_SIZE_ADDR(op##_rm), BY_SIZE_ADDR(op##_mr),          \
+        BY_SIZE_ADDR(op##_mi)};
 #define ALU_ALL(op) SIZES(ALU_REG, op) SIZES_ADDRS(ALU_MEM, op) ALU_TABLE(op)
 #define CMP_ALL(op) SIZES(CMP_REG, op) SIZES_ADDRS(CMP_MEM, op) ALU_TABLE(op)
 ALU_ALL(add)
@@ -165,7 +171,8 @@ SIZES(MOV_REG)
 SIZES_ADDRS(MOV_MEM)
 ALU_TABLE(mov)
 
-/* ---- widening moves: <op>_<destination>_<source> --------------------------------------------------- */
+/* ---- widening moves: <op>_<destination>_<source>
+ * --------------------------------------------------- */
 #define WIDEN(D, S, name, type)                                                                    \
     HANDLER(name##_##D##_##S##_r)                                                                  \
     {                                                                                              \
@@ -193,13 +200,15 @@ WIDEN(32, 16, movsx, i16)
 WIDEN(64, 8, movsx, i8)
 WIDEN(64, 16, movsx, i16)
 WIDEN(64, 32, movsx, i32)
-/* [destination is 64-bit][source 8, 16, 32][reg, A8, A4, AX]; zero-extension is the same for both */
+/* [destination is 64-bit][source 8, 16, 32][reg, A8, A4, AX]; zero-extension is the same for both
+ */
 static run_fn *const movzx_handlers[2][4] = {WIDEN_ROW(movzx, 32, 8), WIDEN_ROW(movzx, 32, 16)};
 static run_fn *const movsx32_handlers[2][4] = {WIDEN_ROW(movsx, 32, 8), WIDEN_ROW(movsx, 32, 16)};
 static run_fn *const movsx64_handlers[3][4] = {WIDEN_ROW(movsx, 64, 8), WIDEN_ROW(movsx, 64, 16),
                                                WIDEN_ROW(movsx, 64, 32)};
 
-/* ---- LEA, one-operand, shifts, multiplication -------------------------------------------------------- */
+/* ---- LEA, one-operand, shifts, multiplication
+ * -------------------------------------------------------- */
 HANDLER(lea_64_8)
 {
     c->gpr[i->reg[0]] = EA_A8(64, false);
@@ -223,7 +232,7 @@ HANDLER(lea_32)
 UNARY_ALL(inc)
 UNARY_ALL(dec)
 UNARY_ALL(neg)
-UNARY_ALL(not)
+UNARY_ALL(not )
 
 #define SHIFT(N, op)                                                                               \
     HANDLER(op##_i##N)                                                                             \
@@ -268,7 +277,8 @@ IMUL_REG(64)
 ADDRS(IMUL_MEM, 32)
 ADDRS(IMUL_MEM, 64)
 
-/* ---- stack: 64-bit, and 32-bit flat -------------------------------------------------------------------- */
+/* ---- stack: 64-bit, and 32-bit flat
+ * -------------------------------------------------------------------- */
 static always_inline u64 sp_add(struct cpu *c, int bits, i64 d)
 {
     u64 sp = c->gpr[RSP] + (u64)d;
@@ -311,7 +321,8 @@ static always_inline u64 sp_add(struct cpu *c, int bits, i64 d)
 STACK(32)
 STACK(64)
 
-/* ---- control flow: flat modes ----------------------------------------------------------------------------- */
+/* ---- control flow: flat modes
+ * ----------------------------------------------------------------------------- */
 static noinline const struct insn *link_slow(struct cpu *c, struct sentinel *s, int which)
 {
     gla lin = c->rip;
@@ -451,7 +462,9 @@ HANDLER(nop)
     NEXT;
 }
 
-/* ---- choosing ------------------------------------------------------------------------------------------------ */
+/* ---- choosing
+ * ------------------------------------------------------------------------------------------------
+ */
 static int size_index(int bytes)
 {
     return bytes == 1 ? 0 : bytes == 2 ? 1 : bytes == 4 ? 2 : 3;

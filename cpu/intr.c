@@ -147,8 +147,9 @@ static struct gate read_gate(struct cpu *cpu, int vector, bool soft, u32 ext)
         if (!system || (g.type != SYS_INT32 && g.type != SYS_TRAP32) || (up >> 40 & 0x1f))
             cpu_raise_err(cpu, EX_GP, err);
     } else {
-        if (!system || !(g.type == SYS_TASK || g.type == SYS_INT16 || g.type == SYS_TRAP16 ||
-                         ((g.type == SYS_INT32 || g.type == SYS_TRAP32) && cpu_has(cpu, FEAT_I386))))
+        if (!system ||
+            !(g.type == SYS_TASK || g.type == SYS_INT16 || g.type == SYS_TRAP16 ||
+              ((g.type == SYS_INT32 || g.type == SYS_TRAP32) && cpu_has(cpu, FEAT_I386))))
             cpu_raise_err(cpu, EX_GP, err);
         if (g.type < 8)
             g.off &= 0xffff; /* 286 gates: the last word is not theirs */

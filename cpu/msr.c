@@ -7,27 +7,42 @@
 #include "cpu/exec_priv.h"
 
 enum {
-    MSR_TSC = 0x10, MSR_PLATFORM_ID = 0x17, MSR_APIC_BASE = 0x1b, MSR_TSC_ADJUST = 0x3b,
-    MSR_BIOS_SIGN = 0x8b, MSR_MTRRCAP = 0xfe, MSR_SYSENTER_CS = 0x174, MSR_SYSENTER_ESP = 0x175,
-    MSR_SYSENTER_EIP = 0x176, MSR_MCG_CAP = 0x179, MSR_MCG_STATUS = 0x17a, MSR_MCG_CTL = 0x17b,
-    MSR_MISC_ENABLE = 0x1a0, MSR_MTRR_VAR = 0x200, MSR_MTRR_FIX64K = 0x250,
-    MSR_MTRR_FIX16K = 0x258, MSR_MTRR_FIX4K = 0x268, MSR_PAT = 0x277, MSR_MTRR_DEF = 0x2ff,
-    MSR_TSC_DEADLINE = 0x6e0, MSR_X2APIC = 0x800,
+    MSR_TSC = 0x10,
+    MSR_PLATFORM_ID = 0x17,
+    MSR_APIC_BASE = 0x1b,
+    MSR_TSC_ADJUST = 0x3b,
+    MSR_BIOS_SIGN = 0x8b,
+    MSR_MTRRCAP = 0xfe,
+    MSR_SYSENTER_CS = 0x174,
+    MSR_SYSENTER_ESP = 0x175,
+    MSR_SYSENTER_EIP = 0x176,
+    MSR_MCG_CAP = 0x179,
+    MSR_MCG_STATUS = 0x17a,
+    MSR_MCG_CTL = 0x17b,
+    MSR_MISC_ENABLE = 0x1a0,
+    MSR_MTRR_VAR = 0x200,
+    MSR_MTRR_FIX64K = 0x250,
+    MSR_MTRR_FIX16K = 0x258,
+    MSR_MTRR_FIX4K = 0x268,
+    MSR_PAT = 0x277,
+    MSR_MTRR_DEF = 0x2ff,
+    MSR_TSC_DEADLINE = 0x6e0,
+    MSR_X2APIC = 0x800,
 };
-#define MSR_EFER       0xc0000080u
-#define MSR_STAR       0xc0000081u
-#define MSR_LSTAR      0xc0000082u
-#define MSR_CSTAR      0xc0000083u
-#define MSR_SFMASK     0xc0000084u
-#define MSR_FS_BASE    0xc0000100u
-#define MSR_GS_BASE    0xc0000101u
-#define MSR_KGS_BASE   0xc0000102u
-#define MSR_TSC_AUX    0xc0000103u
+#define MSR_EFER     0xc0000080u
+#define MSR_STAR     0xc0000081u
+#define MSR_LSTAR    0xc0000082u
+#define MSR_CSTAR    0xc0000083u
+#define MSR_SFMASK   0xc0000084u
+#define MSR_FS_BASE  0xc0000100u
+#define MSR_GS_BASE  0xc0000101u
+#define MSR_KGS_BASE 0xc0000102u
+#define MSR_TSC_AUX  0xc0000103u
 /* AMD configuration registers that stock kernels read without a net: constant. */
-#define MSR_AMD_SYSCFG   0xc0010010u
-#define MSR_AMD_HWCR     0xc0010015u
-#define MSR_AMD_INTPEND  0xc0010055u
-#define MSR_AMD_DE_CFG   0xc0011029u
+#define MSR_AMD_SYSCFG  0xc0010010u
+#define MSR_AMD_HWCR    0xc0010015u
+#define MSR_AMD_INTPEND 0xc0010055u
+#define MSR_AMD_DE_CFG  0xc0011029u
 
 /* One tick a nanosecond: exact in every clock mode, and migratable. */
 u64 cpu_tsc_hz(const struct cpu *cpu)

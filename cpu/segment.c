@@ -241,7 +241,8 @@ void drop_inner_segments(struct cpu *cpu, int cpl)
     }
 }
 
-/* ---- stacks under construction -------------------------------------------------------------------- */
+/* ---- stacks under construction
+ * -------------------------------------------------------------------- */
 struct stack stack_current(const struct cpu *cpu)
 {
     const struct seg *ss = &cpu->seg[SEG_SS];
@@ -329,7 +330,8 @@ u64 stack_pop(struct cpu *cpu, struct stack *st, int size)
     return v;
 }
 
-/* ---- the TSS's stacks --------------------------------------------------------------------------------- */
+/* ---- the TSS's stacks
+ * --------------------------------------------------------------------------------- */
 void tss_stack(struct cpu *cpu, int cpl, u16 *ss, u32 *esp)
 {
     bool wide = (cpu->tr.attr & 15) >= SYS_TSS32;

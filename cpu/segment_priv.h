@@ -10,8 +10,17 @@
 
 /* System descriptor types (SDM vol. 3, table 3-2). */
 enum {
-    SYS_TSS16 = 1, SYS_LDT = 2, SYS_TSS16_BUSY = 3, SYS_CALL16 = 4, SYS_TASK = 5, SYS_INT16 = 6,
-    SYS_TRAP16 = 7, SYS_TSS32 = 9, SYS_TSS32_BUSY = 11, SYS_CALL32 = 12, SYS_INT32 = 14,
+    SYS_TSS16 = 1,
+    SYS_LDT = 2,
+    SYS_TSS16_BUSY = 3,
+    SYS_CALL16 = 4,
+    SYS_TASK = 5,
+    SYS_INT16 = 6,
+    SYS_TRAP16 = 7,
+    SYS_TSS32 = 9,
+    SYS_TSS32_BUSY = 11,
+    SYS_CALL32 = 12,
+    SYS_INT32 = 14,
     SYS_TRAP32 = 15,
 };
 

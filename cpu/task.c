@@ -155,7 +155,8 @@ void task_switch(struct cpu *cpu, u16 sel, int source, bool has_error, u32 error
         desc_mark_busy(cpu, &d, true);
 
     /* The new task from here on. */
-    cpu->tr = (struct seg){.sel = sel, .attr = desc_attr(&d) | 2, .base = base, .limit = desc_limit(&d)};
+    cpu->tr =
+        (struct seg){.sel = sel, .attr = desc_attr(&d) | 2, .base = base, .limit = desc_limit(&d)};
     cpu->cr0 |= CR0_TS;
     cpu->dr[7] &= ~0x55ull; /* local breakpoints */
     if (wide && (cpu->cr0 & CR0_PG))

@@ -91,7 +91,8 @@ void exec_lss(struct cpu *cpu, const struct insn *i)
     load_far_pointer(cpu, i, SEG_SS);
 }
 
-/* ---- FS and GS bases ------------------------------------------------------------------------------- */
+/* ---- FS and GS bases
+ * ------------------------------------------------------------------------------- */
 static void need_fsgsbase(struct cpu *cpu)
 {
     if (!(cpu->cr4 & CR4_FSGSBASE))
@@ -135,7 +136,8 @@ void exec_swapgs(struct cpu *cpu, const struct insn *i)
     cpu->kernel_gs_base = t;
 }
 
-/* ---- descriptor tables --------------------------------------------------------------------------------- */
+/* ---- descriptor tables
+ * --------------------------------------------------------------------------------- */
 static void check_umip(struct cpu *cpu)
 {
     if (unlikely(cpu->cr4 & CR4_UMIP) && cpu->cpl != 0)
@@ -230,7 +232,8 @@ void exec_str(struct cpu *cpu, const struct insn *i)
     store_selector(cpu, i, cpu->tr.sel);
 }
 
-/* ---- asking about a selector -------------------------------------------------------------------------------- */
+/* ---- asking about a selector
+ * -------------------------------------------------------------------------------- */
 static void set_zf(struct cpu *cpu, bool on)
 {
     cpu->fl = (u16)((cpu->fl & ~AF_ZF) | (on ? AF_ZF : 0));

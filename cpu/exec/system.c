@@ -7,7 +7,8 @@
 #include "cpu/exec/rows_priv.h"
 #include "cpu/segment_priv.h"
 
-/* ---- control and debug registers -------------------------------------------------------------------- */
+/* ---- control and debug registers
+ * -------------------------------------------------------------------- */
 void exec_mov_cr(struct cpu *cpu, const struct insn *i)
 {
     bool store = i->kind[0] != OP_CR; /* MOV r, CRn */
@@ -19,7 +20,11 @@ void exec_mov_cr(struct cpu *cpu, const struct insn *i)
         raise_ud(cpu);
     need_cpl0(cpu);
     if (store) {
-        u64 v = n == 0 ? cpu->cr0 : n == 2 ? cpu->cr2 : n == 3 ? cpu->cr3 : n == 4 ? cpu->cr4 : read_cr8(cpu);
+        u64 v = n == 0   ? cpu->cr0
+                : n == 2 ? cpu->cr2
+                : n == 3 ? cpu->cr3
+                : n == 4 ? cpu->cr4
+                         : read_cr8(cpu);
         gpr_write(cpu, g, size, v);
         return;
     }
@@ -116,8 +121,8 @@ void exec_invpcid(struct cpu *cpu, const struct insn *i)
     gva ea = op_ea(cpu, i);
     u64 pcid = mem_read(cpu, i->seg, ea, 8);
     u64 addr = mem_read(cpu, i->seg, addr_mask(ea + 8, i->asize), 8);
-    if (type > 3 || (type < 2 && (pcid >> 12)) ||
-        (type < 2 && pcid && !(cpu->cr4 & CR4_PCIDE)) || (type == 0 && !is_canonical(addr)))
+    if (type > 3 || (type < 2 && (pcid >> 12)) || (type < 2 && pcid && !(cpu->cr4 & CR4_PCIDE)) ||
+        (type == 0 && !is_canonical(addr)))
         raise_gp0(cpu);
     if (type == 0)
         mmu_flush_page(&cpu->mmu, addr);
@@ -176,7 +181,8 @@ void exec_stac(struct cpu *cpu, const struct insn *i)
     set_ac(cpu, true);
 }
 
-/* ---- flags ---------------------------------------------------------------------------------------------- */
+/* ---- flags
+ * ---------------------------------------------------------------------------------------------- */
 static int iopl(const struct cpu *cpu)
 {
     return (int)(cpu->flsys & FL_IOPL) >> 12;
@@ -272,7 +278,8 @@ void exec_hlt(struct cpu *cpu, const struct insn *i)
     cpu->pending |= PEND_HALT;
 }
 
-/* ---- MSRs, time, identity ------------------------------------------------------------------------------------ */
+/* ---- MSRs, time, identity
+ * ------------------------------------------------------------------------------------ */
 void exec_rdmsr(struct cpu *cpu, const struct insn *i)
 {
     u64 v;
@@ -344,7 +351,8 @@ void exec_cpuid(struct cpu *cpu, const struct insn *i)
     cpu->gpr[RDX] = r[3];
 }
 
-/* ---- system calls ---------------------------------------------------------------------------------------------- */
+/* ---- system calls
+ * ---------------------------------------------------------------------------------------------- */
 enum {
     CODE_ATTR = ATTR_P | ATTR_S | ATTR_X | ATTR_RW | ATTR_A | ATTR_G,
     DATA_ATTR = ATTR_P | ATTR_S | ATTR_RW | ATTR_A | ATTR_G | ATTR_DB,
@@ -359,7 +367,8 @@ static void flat_cs(struct cpu *cpu, u16 sel, int cpl, bool lm)
 
 static void flat_ss(struct cpu *cpu, u16 sel, int cpl)
 {
-    cpu_set_seg(cpu, SEG_SS, (u16)((sel & 0xfffc) | cpl), 0, 0xffffffff, (u16)(DATA_ATTR | cpl << 5));
+    cpu_set_seg(cpu, SEG_SS, (u16)((sel & 0xfffc) | cpl), 0, 0xffffffff,
+                (u16)(DATA_ATTR | cpl << 5));
 }
 
 void exec_syscall(struct cpu *cpu, const struct insn *i)
