@@ -393,7 +393,6 @@ struct device *i8042_new(struct space *ports, struct i8042_wires wires, struct d
     struct i8042 *s = calloc(1, sizeof(*s));
     CHECK(s && kbd);
     s->dev.ops = &i8042_ops;
-    s->wires = wires;
     s->clk = clk;
     s->kbd_dev = kbd;
     s->aux_dev = mouse;
@@ -408,6 +407,7 @@ struct device *i8042_new(struct space *ports, struct i8042_wires wires, struct d
     s->sink = (struct input_sink){s, sink_key, sink_mouse};
     timer_init(&s->timer, clk, on_ready, s);
     i8042_reset(&s->dev);
+    s->wires = wires; /* only now: the other ends may not be ready for a call from here */
     space_map_io(ports, 0x60, 1, &s->dev, REGION_DATA, 1, 0);
     space_map_io(ports, 0x64, 1, &s->dev, REGION_CMD, 1, 0);
     return &s->dev;

@@ -125,6 +125,7 @@ Test(i8042, reset_and_a20)
 {
     struct kbc k;
     start(&k);
+    device_reset(k.d);
     cr_expect(k.a20.level);
     out8(&k.r, 0x64, 0xd1);
     out8(&k.r, 0x60, 0xdd);
