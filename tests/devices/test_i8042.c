@@ -460,7 +460,9 @@ Test(i8042, hostile)
     struct kbc k;
     start(&k);
     for (u32 i = 0; i < 200; i++) {
-        bool ok = poison_state(k.d, i) & poison_state(k.kbd, i + 7) & poison_state(k.mouse, i + 9);
+        bool ok = poison_state(k.d, i);
+        ok &= poison_state(k.kbd, i + 7);
+        ok &= poison_state(k.mouse, i + 9);
         if (!ok) {
             device_reset(k.kbd);
             device_reset(k.mouse);
