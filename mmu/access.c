@@ -125,7 +125,7 @@ static void probe(struct mmu *m, int view, gla a, u32 len, enum mmu_access acc)
         return;
     mmu_translate(m, view, a, acc, &w);
     if (crosses(a, len))
-        mmu_translate(m, view, a + len - 1, acc, &w);
+        mmu_translate(m, view, (a + len - 1) & PAGE_MASK, acc, &w);
 }
 
 void mmu_probe_read(struct mmu *m, int view, gla a, u32 len)

@@ -9,6 +9,9 @@
 #include "cpu/exec/rows_priv.h"
 #include "cpu/exec/string_priv.h"
 
+/* Elements moved one by one after host memory could not be had, before it is asked for again. */
+enum { SLOW_RUN = 32 };
+
 static always_inline u64 load(const u8 *p, int size)
 {
     return size == 1 ? *p : size == 2 ? ld_u16(p) : size == 4 ? ld_u32(p) : ld_u64(p);
@@ -89,12 +92,15 @@ static always_inline void movs(struct cpu *cpu, const struct insn *i, int size)
         movs_one(cpu, i, size);
         return;
     }
-    u64 n = rep_count(cpu, i), budget = REP_BUDGET;
+    u64 n = rep_count(cpu, i), budget = REP_BUDGET, slow = 0;
     while (n) {
         u64 done = 0;
-        if (!(cpu->flsys & FL_DF) && !(cpu->pending & PEND_STEP))
+        if (slow)
+            slow--;
+        else if (!(cpu->flsys & FL_DF) && !(cpu->pending & PEND_STEP))
             done = movs_bulk(cpu, i, size, n);
         if (!done) {
+            slow = slow ? slow : SLOW_RUN;
             movs_one(cpu, i, size);
             done = 1;
         }
@@ -147,12 +153,15 @@ static always_inline void stos(struct cpu *cpu, const struct insn *i, int size)
         stos_one(cpu, i, size);
         return;
     }
-    u64 n = rep_count(cpu, i), budget = REP_BUDGET;
+    u64 n = rep_count(cpu, i), budget = REP_BUDGET, slow = 0;
     while (n) {
         u64 done = 0;
-        if (!(cpu->flsys & FL_DF) && !(cpu->pending & PEND_STEP))
+        if (slow)
+            slow--;
+        else if (!(cpu->flsys & FL_DF) && !(cpu->pending & PEND_STEP))
             done = stos_bulk(cpu, i, size, n);
         if (!done) {
+            slow = slow ? slow : SLOW_RUN;
             stos_one(cpu, i, size);
             done = 1;
         }
