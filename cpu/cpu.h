@@ -157,9 +157,6 @@ enum cpu_pending {
     PEND_SIPI_WAIT = 512,
 };
 
-/* The guest's TSC: one tick a virtual nanosecond, whatever the host. */
-#define CPU_TSC_HZ NS_PER_SEC
-
 /* ---- features -------------------------------------------------------------------------------- */
 enum feature {
     FEAT_ALWAYS,
@@ -223,7 +220,7 @@ struct cpu {
     u64 apic_base, pat, misc_enable;
     u64 mtrr_def, mtrr_fix[11], mtrr_var[16];
     u64 mca_status;
-    i64 tsc_offset; /* guest TSC = clock_now() in CPU_TSC_HZ + tsc_offset */
+    i64 tsc_offset; /* guest TSC = clock_now() + tsc_offset */
     u64 tsc_adjust;
     u64 dr6_pending; /* debug conditions met by the running instruction */
     u64 smi_count;

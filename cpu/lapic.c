@@ -2,7 +2,7 @@
  * cpu/lapic.c - the local APIC: xAPIC registers in memory, x2APIC registers as MSRs, its timer.
  *
  * The timer's input is a 1 GHz bus clock (one tick a virtual nanosecond before the divider); the
- * TSC-deadline mode compares with the guest's TSC, which counts CPU_TSC_HZ. Messages from IOAPICs,
+ * TSC-deadline mode compares with the guest's TSC (cpu_tsc_hz()). Messages from IOAPICs,
  * MSIs and other processors come in by lapic_message(); with one vCPU, what is not for it is for
  * nobody.
  *
@@ -314,7 +314,7 @@ static void timer_update(struct lapic *l)
             return;
         }
         u64 tsc = read_tsc(l->cpu), ahead = l->deadline > tsc ? l->deadline - tsc : 0;
-        u64 ns = muldiv64(MIN(ahead, 1ull << 62), NS_PER_SEC, CPU_TSC_HZ);
+        u64 ns = muldiv64(MIN(ahead, 1ull << 62), NS_PER_SEC, cpu_tsc_hz(l->cpu));
         /* up, so that the TSC has reached the deadline when it fires */
         timer_arm(&l->timer, now + ns + (ahead != 0));
         return;
