@@ -8,7 +8,7 @@
  * value 0x31, or 1 when a step failed.
  */
 #include "pv/guest/trv.h"
-#include "roms/demo/console.h"
+#include "roms/console.h"
 #include "roms/demo/traps.h"
 #include "roms/demo/window.h"
 
@@ -320,8 +320,8 @@ static void idle(void)
 
 extern u8 bss_begin[], bss_end[];
 
-__attribute__((section(".text.entry"), noreturn)) void demo_main(void);
-void demo_main(void)
+__attribute__((section(".text.entry"), noreturn)) void guest_main(void);
+void guest_main(void)
 {
     for (u8 *p = bss_begin; p < bss_end; p++)
         *(volatile u8 *)p = 0;

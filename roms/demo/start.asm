@@ -19,6 +19,8 @@ PML4        equ 0x10000
 MAIN        equ 0x100000
 ROM         equ 0xffff0000
 
+%include "longmode.inc"
+
 ; ---- in ROM: CS base is FFFF0000h after reset, so labels are offsets in this segment -----------
 section .text start=0 vstart=0
 bits 16
@@ -390,42 +392,7 @@ protected:
     mov ecx, (main_end - main + 3) / 4
     rep movsd
 
-; Page tables: the first 4 GiB onto themselves in 2 MiB pages; user rights decided lower down.
-    mov edi, PML4
-    mov ecx, 6 * 1024
-    xor eax, eax
-    rep stosd
-    mov dword [PML4], PML4 + 0x1007
-    mov edi, PML4 + 0x1000
-    mov eax, PML4 + 0x2007
-    mov ecx, 4
-.directory:
-    mov [edi], eax
-    add edi, 8
-    add eax, 0x1000
-    loop .directory
-    mov edi, PML4 + 0x2000
-    mov eax, 0x83               ; present, writable, 2 MiB
-    mov ecx, 2048
-.page:
-    mov [edi], eax
-    add edi, 8
-    add eax, 0x200000
-    loop .page
-
-    mov eax, cr4
-    or eax, 0x20                ; PAE
-    mov cr4, eax
-    mov eax, PML4
-    mov cr3, eax
-    mov ecx, 0xc0000080         ; EFER
-    rdmsr
-    or eax, 0x101               ; LME, and SCE for the user-mode step
-    wrmsr
-    mov eax, cr0
-    or eax, 0x80010000          ; PG, WP: long mode becomes active
-    mov cr0, eax
-    jmp 0x18:long_mode
+    enter_long_mode PML4, 0x18, long_mode
 
 no_long:
     mov esi, p_no_long

@@ -6,7 +6,7 @@
 #ifndef ROMS_DEMO_TRAPS_H
 #define ROMS_DEMO_TRAPS_H
 
-#include "roms/demo/console.h"
+#include "roms/console.h"
 
 /* What the handlers counted. */
 struct traps {

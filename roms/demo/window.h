@@ -6,7 +6,7 @@
 #ifndef ROMS_DEMO_WINDOW_H
 #define ROMS_DEMO_WINDOW_H
 
-#include "roms/demo/console.h"
+#include "roms/console.h"
 
 /* 512 GiB up: far from the identity map, an entry of its own in the top table. */
 #define WINDOW       0x8000000000ul

@@ -1,10 +1,11 @@
 /*
- * roms/demo/console.h - text on the screen and on COM1, and the port instructions.
+ * roms/console.h - text on the screen and on COM1, and the port instructions.
  *
- * You are here: freestanding guest code; start.asm has set up both devices.
+ * You are here: freestanding guest code; the start-up code has set up both devices and
+ * zeroed the cursor, a word at 0x6f00.
  */
-#ifndef ROMS_DEMO_CONSOLE_H
-#define ROMS_DEMO_CONSOLE_H
+#ifndef ROMS_CONSOLE_H
+#define ROMS_CONSOLE_H
 
 typedef unsigned char u8;
 typedef unsigned short u16;

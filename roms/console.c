@@ -1,9 +1,9 @@
 /*
- * roms/demo/console.c - text on the screen and on COM1.
+ * roms/console.c - text on the screen and on COM1.
  *
  * Both are already programmed (start.asm); the cursor is the word at 0x6f00 that start.asm used.
  */
-#include "roms/demo/console.h"
+#include "roms/console.h"
 
 #define COM1   0x3f8
 #define CURSOR (*(volatile u16 *)0x6f00)
