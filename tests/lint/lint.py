@@ -32,7 +32,7 @@ ARROWS = {
     "frontends": ["base", "bus/backend.h", "machine/vm.h"],
     "roms": ["pv/guest"],
     "tests": LAYERS + ["frontends"],
-    "bench": LAYERS + ["frontends"],
+    "bench": LAYERS + ["frontends", "roms"],
 }
 # Folders in which all state lives in structs. base/ has the process-wide log and its sink.
 STATELESS = ["bus", "mmu", "cpu", "bt", "pv", "devices", "machine"]

@@ -133,7 +133,8 @@ static void poke(struct rig *r, u32 addr, u8 v)
         ram_note_write(r->ram, off, 1);
 }
 
-/* Whether the test's FLAGS word that was pushed lies at this address: flags masks apply there too. */
+/* Whether the test's FLAGS word that was pushed lies at this address: flags masks apply there too.
+ */
 static bool run_test(struct rig *r, const u8 *p, u32 len, u16 flag_mask, bool verbose)
 {
     struct half init, fina;
@@ -176,7 +177,9 @@ static bool run_test(struct rig *r, const u8 *p, u32 len, u16 flag_mask, bool ve
     for (u32 k = 0; k < fina.ram.n; k++) {
         u32 a = ld_u32(fina.ram.p + 5 * k);
         u8 w = fina.ram.p[5 * k + 4], g = r->ram->base[a & r->a_mask];
-        u8 m = a == flag_addr ? (u8)flag_mask : a == flag_addr + 1 ? (u8)(flag_mask >> 8) & 0xf : 0xff;
+        u8 m = a == flag_addr       ? (u8)flag_mask
+               : a == flag_addr + 1 ? (u8)(flag_mask >> 8) & 0xf
+                                    : 0xff;
         if (((w ^ g) & m) && d < 900) {
             ok = false;
             d += (size_t)snprintf(diff + d, sizeof(diff) - d, " [%06x]=%02x!%02x", a, g, w);
@@ -248,7 +251,8 @@ int main(int argc, char **argv)
     r.ports = space_new("io", 65536);
     r.clk = clock_new(CLOCK_FAKE, 0);
     space_map_ram(r.mem, 0, RAM_SIZE, r.ram, 0, MAP_RW, 0);
-    struct cpu_config cc = {.model = argv[1], .clk = r.clk, .mem = r.mem, .ports = r.ports, .ram = r.ram};
+    struct cpu_config cc = {
+        .model = argv[1], .clk = r.clk, .mem = r.mem, .ports = r.ports, .ram = r.ram};
     if (cpu_new(&cc, &r.cpu, &err) != ST_OK) {
         fprintf(stderr, "%s\n", err.msg);
         return 2;
