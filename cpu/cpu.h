@@ -314,6 +314,9 @@ u64 cpu_icount(const struct cpu *cpu);
 /* ---- pins ------------------------------------------------------------------------------------ */
 void cpu_set_intr(struct cpu *cpu, bool level); /* PIC's INTR (also LINT0) */
 void cpu_raise_nmi(struct cpu *cpu);
+/* The board's answer to ferr_irq (port F0h on a PC): lowers it and asserts IGNNE# until the FPU's
+ * error is cleared. Own thread. */
+void cpu_ferr_ack(struct cpu *cpu);
 void cpu_set_a20(struct cpu *cpu, bool on);
 /* True when a halted CPU has a reason to run. */
 bool cpu_wakeable(struct cpu *cpu);

@@ -18,6 +18,9 @@
 /* ---- faults: do not return ------------------------------------------------------------------- */
 noreturn void cpu_raise(struct cpu *cpu, int vector); /* no error code */
 noreturn void cpu_raise_err(struct cpu *cpu, int vector, u32 error);
+/* Leaves the running instruction unexecuted, without an exception: it starts again after whatever
+ * is pending was looked at. */
+noreturn void cpu_restart(struct cpu *cpu);
 noreturn void cpu_page_fault(struct cpu *cpu, gla addr, u32 error); /* sets CR2 */
 
 static always_inline noreturn void raise_gp0(struct cpu *cpu)
@@ -416,5 +419,8 @@ void native_free(struct cpu *cpu);
 /* Guest FPU environment (x87 registers, MXCSR) onto the host and back; around cpu_run. */
 void native_enter(struct cpu *cpu);
 void native_leave(struct cpu *cpu);
+/* State components (bits of XCR0) that are not in their initial configuration: XGETBV with ECX = 1.
+ * Between native_enter and native_leave. */
+u64 native_xinuse(struct cpu *cpu);
 
 #endif

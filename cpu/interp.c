@@ -52,6 +52,12 @@ void cpu_raise(struct cpu *cpu, int vector)
     leave(cpu);
 }
 
+void cpu_restart(struct cpu *cpu)
+{
+    cpu->ex_vector = -1;
+    leave(cpu);
+}
+
 void cpu_page_fault(struct cpu *cpu, gla addr, u32 error)
 {
     cpu->cr2 = addr;
@@ -257,8 +263,10 @@ static noinline enum cpu_exit run_loop(struct cpu *c, bool single)
         c->cur = NULL;
         c->block = NULL;
         c->left--;
-        c->n_exceptions++;
-        cpu_deliver_fault(c, c->ex_vector, c->ex_has_error, c->ex_error);
+        if (c->ex_vector >= 0) { /* else cpu_restart */
+            c->n_exceptions++;
+            cpu_deliver_fault(c, c->ex_vector, c->ex_has_error, c->ex_error);
+        }
         if (single)
             return CPU_SLICE;
     }
