@@ -41,8 +41,7 @@ static always_inline void st_u8(void *p, u8 v)
 #define ALU_SIZES_NOT8(X, ...)                                                                     \
     X(16, "w", "w", ##__VA_ARGS__) X(32, "l", "k", ##__VA_ARGS__) X(64, "q", "q", ##__VA_ARGS__)
 
-/* ---- two operands, all flags written, none read -----------------------------------------------
- */
+/* ---- two operands, all flags written, none read --------------------------------------------- */
 #define ALU_BINARY(N, S, M, op)                                                                    \
     static always_inline u##N alu_##op##N(u##N a, u##N b, u16 *fl)                                 \
     {                                                                                              \
@@ -104,8 +103,7 @@ ALU_SIZES(ALU_COMPARE, cmp)
 ALU_SIZES(ALU_COMPARE, test)
 #undef ALU_COMPARE
 
-/* ---- one operand ------------------------------------------------------------------------------
- */
+/* ---- one operand ---------------------------------------------------------------------------- */
 /* INC, DEC keep CF; NEG writes all. */
 #define ALU_UNARY(N, S, M, op)                                                                     \
     static always_inline u##N alu_##op##N(u##N a, u16 *fl)                                         \
@@ -142,8 +140,7 @@ ALU_SIZES(ALU_UNARY, neg)
 ALU_SIZES(ALU_NOT)
 #undef ALU_NOT
 
-/* ---- shifts and rotates ------------------------------------------------------------------------
- */
+/* ---- shifts and rotates --------------------------------------------------------------------- */
 /* The host masks the count to 5 or 6 bits as the guest's processor does. */
 #define ALU_SHIFT(N, S, M, op)                                                                     \
     static always_inline u##N alu_##op##N(u##N a, u8 n, u16 *fl)                                   \
@@ -180,8 +177,7 @@ ALU_SIZES_NOT8(ALU_SHIFT_DOUBLE, shld)
 ALU_SIZES_NOT8(ALU_SHIFT_DOUBLE, shrd)
 #undef ALU_SHIFT_DOUBLE
 
-/* ---- multiplication and division ----------------------------------------------------------------
- */
+/* ---- multiplication and division ------------------------------------------------------------ */
 /* Returns the low half, the high half in *hi. */
 #define ALU_MUL(N, S, M, op)                                                                       \
     static always_inline u##N alu_##op##N(u##N a, u##N b, u##N *hi, u16 *fl)                       \
@@ -287,8 +283,7 @@ ALU_SIZES(ALU_DIV_FITS)
 #undef ALU_AX32
 #undef ALU_AX64
 
-/* ---- bits ---------------------------------------------------------------------------------------
- */
+/* ---- bits ----------------------------------------------------------------------------------- */
 /* BT, BTS, BTR, BTC on a register value; n is taken modulo the size. */
 #define ALU_BIT(N, S, M, op)                                                                       \
     static always_inline u##N alu_##op##N(u##N a, u##N n, u16 *fl)                                 \
@@ -368,8 +363,7 @@ ALU_SIZES_VEX(ALU_VEX3, pdep)
 ALU_SIZES_VEX(ALU_VEX3, pext)
 #undef ALU_VEX3
 
-/* ---- compare and exchange -----------------------------------------------------------------------
- */
+/* ---- compare and exchange ------------------------------------------------------------------- */
 /* Whole 64-bit accumulator and destination in and out, as for the scans. */
 #define ALU_CMPXCHG(N, S, M)                                                                       \
     static always_inline u64 alu_cmpxchg##N(u64 dst, u##N src, u64 *acc, u16 *fl)                  \
@@ -414,8 +408,7 @@ ALU_SIZES_VEX(ALU_VEX3, pext)
 ALU_SIZES(ALU_CMPXCHG)
 #undef ALU_CMPXCHG
 
-/* ---- random numbers
- * ------------------------------------------------------------------------------ */
+/* ---- random numbers ------------------------------------------------------------------------- */
 #define ALU_RANDOM(N, S, M, op)                                                                    \
     static always_inline u##N alu_##op##N(u16 *fl)                                                 \
     {                                                                                              \

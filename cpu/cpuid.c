@@ -28,7 +28,8 @@ struct cpu_model {
 #define SET_386 SET_286, FEAT_I386
 #define SET_486 SET_386, FEAT_I486, FEAT_CPUID
 #define SET_PENTIUM                                                                                \
-    SET_486, FEAT_DE, FEAT_PSE, FEAT_TSC, FEAT_MSR, FEAT_MCE, FEAT_CX8, FEAT_APIC, FEAT_MMX
+    SET_486, FEAT_VME, FEAT_DE, FEAT_PSE, FEAT_TSC, FEAT_MSR, FEAT_MCE, FEAT_CX8, FEAT_APIC,       \
+        FEAT_MMX
 #define SET_X64                                                                                    \
     SET_PENTIUM, FEAT_PAE, FEAT_SEP, FEAT_MTRR, FEAT_PGE, FEAT_MCA, FEAT_CMOV, FEAT_PAT,           \
         FEAT_PSE36, FEAT_CLFSH, FEAT_FXSR, FEAT_SSE, FEAT_SSE2, FEAT_SYSCALL, FEAT_NX, FEAT_LM,    \
@@ -116,11 +117,10 @@ static bool runs_on_host(int f)
 /* Known to the table but not offered, by any model: no rows or no devices behind them. */
 static bool never_offered(int f)
 {
-    return f == FEAT_MONITOR || f == FEAT_VME;
+    return f == FEAT_MONITOR;
 }
 
-/* ---- the host -----------------------------------------------------------------------------------
- */
+/* ---- the host ------------------------------------------------------------------------------- */
 /* XCR0 says whether the host's kernel lets AVX be used. */
 static bool host_has_avx_state(void)
 {
@@ -173,8 +173,7 @@ static void host_identity(struct cpu_identity *id)
     }
 }
 
-/* ---- choosing a model
- * ---------------------------------------------------------------------------- */
+/* ---- choosing a model ----------------------------------------------------------------------- */
 static void add_feature(struct cpu *cpu, int f)
 {
     cpu->features[f >> 6] |= BIT64(f & 63);
@@ -233,8 +232,7 @@ bool cpu_is_amd(const struct cpu *cpu)
            !memcmp(cpu->ident.vendor, "HygonGenuine", 12);
 }
 
-/* ---- CPUID
- * --------------------------------------------------------------------------------------- */
+/* ---- CPUID ---------------------------------------------------------------------------------- */
 static u32 max_basic(const struct cpu *cpu)
 {
     if (cpu_has(cpu, FEAT_XSAVE))

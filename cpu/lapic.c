@@ -67,8 +67,7 @@ struct lapic {
     bool lint0, extint;
 };
 
-/* ---- vectors ------------------------------------------------------------------------------------
- */
+/* ---- vectors -------------------------------------------------------------------------------- */
 static int highest(const u32 set[8])
 {
     for (int k = 7; k >= 0; k--)
@@ -193,8 +192,7 @@ void lapic_set_lint0(struct lapic *l, bool level)
         lvt_deliver(l, LVT_LINT0);
 }
 
-/* ---- the interrupt bus
- * ---------------------------------------------------------------------------- */
+/* ---- the interrupt bus ---------------------------------------------------------------------- */
 static bool for_us(const struct lapic *l, u32 dest, bool logical)
 {
     if (x2apic(l)) {
@@ -276,8 +274,7 @@ static void send_ipi(struct lapic *l, u32 icr, u32 dest)
     }
 }
 
-/* ---- the timer
- * -------------------------------------------------------------------------------------- */
+/* ---- the timer ------------------------------------------------------------------------------ */
 static int div_shift(const struct lapic *l)
 {
     u32 d = (l->timer_div & 3) | (l->timer_div >> 1 & 4);
@@ -355,8 +352,7 @@ u64 lapic_deadline(const struct lapic *l)
     return l->deadline;
 }
 
-/* ---- registers
- * -------------------------------------------------------------------------------------- */
+/* ---- registers ------------------------------------------------------------------------------ */
 u64 lapic_tpr(const struct lapic *l)
 {
     return l->tpr;
@@ -505,8 +501,7 @@ static void write_reg(struct lapic *l, u32 reg, u32 v)
     }
 }
 
-/* ---- in memory (xAPIC)
- * -------------------------------------------------------------------------------- */
+/* ---- in memory (xAPIC) ---------------------------------------------------------------------- */
 static u64 mmio_read(struct device *d, int region, u64 off, int size)
 {
     struct lapic *l = container_of(d, struct lapic, dev);
@@ -536,8 +531,7 @@ static u64 mmio_peek(struct device *d, int region, u64 off, int size)
     return off < 0x400 && (off & 15) < 4 ? read_reg(l, (u32)off >> 4) >> (off & 3) * 8 : 0;
 }
 
-/* ---- as MSRs (x2APIC; SDM vol. 3, 10.12.1.2)
- * ------------------------------------------------------------ */
+/* ---- as MSRs (x2APIC; SDM vol. 3, 10.12.1.2) ------------------------------------------------ */
 static bool x2_readable(u32 reg)
 {
     switch (reg) {
@@ -630,9 +624,7 @@ bool lapic_write_msr(struct lapic *l, u32 msr, u64 v)
     return true;
 }
 
-/* ---- life
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- life ----------------------------------------------------------------------------------- */
 void lapic_set_base(struct lapic *l, u64 base)
 {
     struct cpu *cpu = l->cpu;

@@ -10,8 +10,7 @@
 #include "cpu/exec/template_priv.h"
 #include "cpu/exec_priv.h"
 
-/* ---- ADD OR ADC SBB AND SUB XOR ---------------------------------------------------------------
- */
+/* ---- ADD OR ADC SBB AND SUB XOR ------------------------------------------------------------- */
 #define BINARY(N, S, M, op)                                                                        \
     static void op##N(struct cpu *cpu, const struct insn *i)                                       \
     {                                                                                              \
@@ -27,8 +26,7 @@ BINARY_ALL(and)
 BINARY_ALL(sub)
 BINARY_ALL(xor)
 
-/* ---- CMP TEST ---------------------------------------------------------------------------------
- */
+/* ---- CMP TEST ------------------------------------------------------------------------------- */
 #define COMPARE(N, S, M, op)                                                                       \
     static void op##N(struct cpu *cpu, const struct insn *i)                                       \
     {                                                                                              \
@@ -39,8 +37,7 @@ BINARY_ALL(xor)
 COMPARE_ALL(cmp)
 COMPARE_ALL(test)
 
-/* ---- INC DEC NEG NOT --------------------------------------------------------------------------
- */
+/* ---- INC DEC NEG NOT ------------------------------------------------------------------------ */
 #define UNARY(N, S, M, op)                                                                         \
     static void op##N(struct cpu *cpu, const struct insn *i)                                       \
     {                                                                                              \
@@ -52,8 +49,7 @@ UNARY_ALL(dec)
 UNARY_ALL(neg)
 UNARY_ALL(not )
 
-/* ---- shifts and rotates ------------------------------------------------------------------------
- */
+/* ---- shifts and rotates --------------------------------------------------------------------- */
 /* The 8086 takes the count as it is; the 80186 and later its low five bits (six for 64-bit
  * operands). Counts of 32 and more are composed of smaller steps, as the 8086 does them. */
 #define SHIFT(N, S, M, op)                                                                         \
@@ -90,8 +86,7 @@ SHIFT_ALL(rcr)
 SHIFT_DOUBLE_ALL(shld)
 SHIFT_DOUBLE_ALL(shrd)
 
-/* ---- MUL IMUL DIV IDIV -------------------------------------------------------------------------
- */
+/* ---- MUL IMUL DIV IDIV ---------------------------------------------------------------------- */
 /* The wide operand: AX for bytes, else rDX:rAX. */
 static always_inline void wide_write(struct cpu *cpu, int size, u64 lo, u64 hi)
 {

@@ -46,8 +46,7 @@ BIT_CHANGE_ALL(bts)
 BIT_CHANGE_ALL(btr)
 BIT_CHANGE_ALL(btc)
 
-/* ---- scans: the destination register goes in whole, and comes out whole ------------------------
- */
+/* ---- scans: the destination register goes in whole, and comes out whole --------------------- */
 #define SCAN(N, S, M, op)                                                                          \
     static void op##N(struct cpu *cpu, const struct insn *i)                                       \
     {                                                                                              \
@@ -77,8 +76,7 @@ SCAN_VEX(blsi)
 SCAN_VEX(blsmsk)
 SCAN_VEX(blsr)
 
-/* ---- three operands ----------------------------------------------------------------------------
- */
+/* ---- three operands ------------------------------------------------------------------------- */
 #define VEX3(N, S, M, op)                                                                          \
     static void op##N(struct cpu *cpu, const struct insn *i)                                       \
     {                                                                                              \

@@ -90,8 +90,7 @@ void exec_jcxz(struct cpu *cpu, const struct insn *i)
         jump_rel(cpu, i);
 }
 
-/* ---- far ----------------------------------------------------------------------------------------
- */
+/* ---- far ------------------------------------------------------------------------------------ */
 struct far_pointer {
     u16 sel;
     u64 off;
@@ -133,8 +132,7 @@ void exec_iret(struct cpu *cpu, const struct insn *i)
     iret(cpu, i->osize);
 }
 
-/* ---- software interrupts ------------------------------------------------------------------------
- */
+/* ---- software interrupts -------------------------------------------------------------------- */
 void exec_int(struct cpu *cpu, const struct insn *i)
 {
     deliver(cpu, (u8)i->imm, INTR_SOFT, false, 0);

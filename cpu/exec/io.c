@@ -67,8 +67,7 @@ void exec_out(struct cpu *cpu, const struct insn *i)
     port_out(cpu, port, gpr_read(cpu, RAX, i->size[1]), i->size[1]);
 }
 
-/* ---- INS OUTS -----------------------------------------------------------------------------------
- */
+/* ---- INS OUTS ------------------------------------------------------------------------------- */
 /* Element size: there is no 64-bit I/O, REX.W changes nothing. */
 static int io_size(const struct insn *i)
 {

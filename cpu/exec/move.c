@@ -98,8 +98,7 @@ void exec_xlat(struct cpu *cpu, const struct insn *i)
     gpr_write(cpu, RAX, 1, mem_read(cpu, i->seg, ea, 1));
 }
 
-/* ---- conditions --------------------------------------------------------------------------------
- */
+/* ---- conditions ----------------------------------------------------------------------------- */
 /* SETcc, and CMOVcc: the source is read (and may fault) whatever the condition; the 32-bit form
  * clears the upper half even when it does not move. */
 #define CONDITION(name, cc)                                                                        \
@@ -129,8 +128,7 @@ CONDITION(nl, 13)
 CONDITION(le, 14)
 CONDITION(nle, 15)
 
-/* ---- flags -------------------------------------------------------------------------------------
- */
+/* ---- flags ---------------------------------------------------------------------------------- */
 static void need_lahf64(struct cpu *cpu)
 {
     if (cpu->mode == MODE_LONG64 && !cpu_has(cpu, FEAT_LAHF64))

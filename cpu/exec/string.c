@@ -51,8 +51,7 @@ static always_inline int dest_seg(const struct cpu *cpu)
     return cpu->key & (KEY_FLAT | KEY_64) ? SEG_FLAT : SEG_ES;
 }
 
-/* ---- MOVS ---------------------------------------------------------------------------------------
- */
+/* ---- MOVS ----------------------------------------------------------------------------------- */
 static always_inline void movs_one(struct cpu *cpu, const struct insn *i, int size)
 {
     gva si = addr_mask(cpu->gpr[RSI], i->asize), di = addr_mask(cpu->gpr[RDI], i->asize);
@@ -119,8 +118,7 @@ void exec_movs(struct cpu *cpu, const struct insn *i)
     WITH_SIZE(movs)
 }
 
-/* ---- STOS ---------------------------------------------------------------------------------------
- */
+/* ---- STOS ----------------------------------------------------------------------------------- */
 static always_inline void stos_one(struct cpu *cpu, const struct insn *i, int size)
 {
     gva di = addr_mask(cpu->gpr[RDI], i->asize);
@@ -180,8 +178,7 @@ void exec_stos(struct cpu *cpu, const struct insn *i)
     WITH_SIZE(stos)
 }
 
-/* ---- LODS CMPS SCAS: element by element
- * ---------------------------------------------------------- */
+/* ---- LODS CMPS SCAS: element by element ----------------------------------------------------- */
 static always_inline void lods_one(struct cpu *cpu, const struct insn *i, int size)
 {
     gva si = addr_mask(cpu->gpr[RSI], i->asize);

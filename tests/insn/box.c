@@ -139,6 +139,28 @@ int box_run(struct box *b, const u8 *bytes, int len, struct regs *r)
     return box_exec(b, &i, r);
 }
 
+void box_load(struct box *b, const u8 *bytes, int len)
+{
+    memcpy(box_mem(b, CODE_AT), bytes, (size_t)len);
+    *box_mem(b, CODE_AT + (u64)len) = 0xf4;
+    ram_note_write(b->ram, CODE_AT, (u64)len + 1);
+}
+
+bool box_engine(struct box *b, struct regs *r)
+{
+    struct cpu *cpu = b->cpu;
+    memcpy(cpu->gpr, r->gpr, sizeof(r->gpr));
+    cpu->fl = fl_from_eflags((u32)r->flags);
+    cpu->flsys = FL_1 | ((u32)r->flags & FL_DF);
+    cpu->rip = CODE_AT;
+    enum cpu_exit why = cpu_run(cpu, 100);
+    memcpy(r->gpr, cpu->gpr, sizeof(r->gpr));
+    r->flags = fl_to_eflags(cpu->fl) | (cpu->flsys & FL_DF);
+    cpu->pending = 0;
+    cpu->halted = false;
+    return why == CPU_HALT;
+}
+
 u64 next_random(u64 *s)
 {
     u64 z = *s += 0x9e3779b97f4a7c15ull;

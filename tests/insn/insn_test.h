@@ -25,8 +25,7 @@ struct regs {
     u64 flags;
 };
 
-/* ---- native.c: process-wide, one thread --------------------------------------------------------
- */
+/* ---- native.c: process-wide, one thread ----------------------------------------------------- */
 /* Maps the code and data pages at their addresses. False: they are taken (the test is skipped). */
 bool native_open(void);
 u8 *native_data(void); /* DATA_SIZE bytes at DATA_AT */
@@ -34,8 +33,7 @@ u8 *native_data(void); /* DATA_SIZE bytes at DATA_AT */
  * stopped it (r is then undefined). */
 int native_run(const u8 *bytes, int len, bool bits32, struct regs *r);
 
-/* ---- box.c --------------------------------------------------------------------------------------
- */
+/* ---- box.c ---------------------------------------------------------------------------------- */
 struct box {
     struct clock *clk;
     struct space *mem, *ports;
@@ -57,8 +55,13 @@ int box_run(struct box *b, const u8 *bytes, int len, struct regs *r);
 void box_decode(struct box *b, const u8 *bytes, int len, struct insn *out);
 int box_exec(struct box *b, const struct insn *i, struct regs *r);
 
-/* ---- values
- * -------------------------------------------------------------------------------------- */
+/* Puts the bytes and a HLT at CODE_AT, for box_engine. */
+void box_load(struct box *b, const u8 *bytes, int len);
+/* Runs what box_load put there on the interpreter itself: cached blocks and their fast handlers.
+ * False: it did not come to the HLT. The instruction must not fault. */
+bool box_engine(struct box *b, struct regs *r);
+
+/* ---- values --------------------------------------------------------------------------------- */
 u64 next_random(u64 *state);
 /* Half of the time a boundary (0, 1, -1, sign bits of each size and their neighbours). */
 u64 next_operand(u64 *state);

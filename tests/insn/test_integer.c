@@ -2,7 +2,8 @@
  * tests/insn/test_integer.c - every integer row in 64-bit mode against the host's silicon.
  *
  * A form is an opcode with a ModRM shape; it is run at each operand size, on registers and on
- * memory, with boundary and random operands. Registers: RAX destination, RCX source or count, RBX
+ * memory, with boundary and random operands, by the row's exec function and by the interpreter
+ * with its fast handlers. Registers: RAX destination, RCX source or count, RBX
  * the address of the memory operand, RSI and RDI string pointers, RSP a stack, all in the data
  * area; the rest random.
  */
@@ -266,8 +267,7 @@ static const struct form forms[] = {
     {"rorx eax,edx,0", FIXED, 0, 6, {0xc4, 0xe3, 0x7b, 0xf0, 0xc2, 0}, 0, 0},
 };
 
-/* ---- from a form to bytes -----------------------------------------------------------------------
- */
+/* ---- from a form to bytes ------------------------------------------------------------------- */
 static int assemble(const struct form *f, int size, bool mem, bool lock, u64 imm, u8 *out)
 {
     u8 *p = out;
@@ -345,6 +345,22 @@ static bool same_fault(int vector, int sig)
                       : vector == EX_GP || vector == EX_PF;
 }
 
+static void same_state(const struct form *f, const char *hex, const char *who,
+                       const struct regs *in, const struct regs *ours, const struct regs *host)
+{
+    for (int k = 0; k < 16; k++)
+        cr_assert_eq(
+            ours->gpr[k], host->gpr[k],
+            "%s (%s): %s: r%d is %#lx, on the host %#lx (rax %#lx rcx %#lx rdx %#lx flags %#lx)",
+            f->name, hex, who, k, ours->gpr[k], host->gpr[k], in->gpr[0], in->gpr[1], in->gpr[2],
+            in->flags);
+    cr_assert_eq(
+        ours->flags, host->flags & FLAGS_SEEN,
+        "%s (%s): %s: flags %#lx, on the host %#lx (rax %#lx rcx %#lx rdx %#lx flags %#lx)",
+        f->name, hex, who, ours->flags, host->flags & FLAGS_SEEN, in->gpr[0], in->gpr[1],
+        in->gpr[2], in->flags);
+}
+
 static void compare(struct bench *t, const struct form *f, const u8 *code, int len,
                     const struct insn *i, bool mem)
 {
@@ -364,16 +380,14 @@ static void compare(struct bench *t, const struct form *f, const u8 *code, int l
               vector, sig);
     if (sig)
         return;
-    for (int k = 0; k < 16; k++)
-        cr_assert_eq(
-            ours.gpr[k], host.gpr[k],
-            "%s (%s): r%d is %#lx, on the host %#lx (rax %#lx rcx %#lx rdx %#lx flags %#lx)",
-            f->name, hex, k, ours.gpr[k], host.gpr[k], in.gpr[0], in.gpr[1], in.gpr[2], in.flags);
-    cr_assert_eq(ours.flags, host.flags & FLAGS_SEEN,
-                 "%s (%s): flags %#lx, on the host %#lx (rax %#lx rcx %#lx rdx %#lx flags %#lx)",
-                 f->name, hex, ours.flags, host.flags & FLAGS_SEEN, in.gpr[0], in.gpr[1], in.gpr[2],
-                 in.flags);
+    same_state(f, hex, "exec", &in, &ours, &host);
     cr_assert(!memcmp(guest, native_data(), DATA_SIZE), "%s (%s): memory differs", f->name, hex);
+    ours = in;
+    memcpy(guest, t->data, DATA_SIZE);
+    cr_assert(box_engine(t->box, &ours), "%s (%s): the interpreter did not halt", f->name, hex);
+    same_state(f, hex, "interpreter", &in, &ours, &host);
+    cr_assert(!memcmp(guest, native_data(), DATA_SIZE), "%s (%s): interpreter: memory differs",
+              f->name, hex);
 }
 
 enum { RUNS = 600 };
@@ -396,6 +410,7 @@ static void run_form(struct bench *t, const struct form *f)
                 struct insn i;
                 int len = assemble(f, size, mem, lock, next_operand(&t->seed), code);
                 box_decode(t->box, code, len, &i);
+                box_load(t->box, code, len);
                 for (int n = 0; n < RUNS / imms; n++)
                     compare(t, f, code, len, &i, mem);
             }

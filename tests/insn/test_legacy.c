@@ -9,8 +9,7 @@
 
 #include "tests/insn/insn_test.h"
 
-/* ---- decimal adjust: all inputs, against the silicon --------------------------------------------
- */
+/* ---- decimal adjust: all inputs, against the silicon ---------------------------------------- */
 static void decimal_all(struct box *b, const u8 *code, int len, u32 ax_step, u64 defined)
 {
     struct insn i;
@@ -70,8 +69,7 @@ DECIMAL(aad, 1, RES_FLAGS, 0xd5, 10)
 DECIMAL(aad_by_200, 3, RES_FLAGS, 0xd5, 200)
 DECIMAL(salc, 0x101, FLAGS_SEEN, 0xd6)
 
-/* ---- 32- and 16-bit stacks
- * ----------------------------------------------------------------------- */
+/* ---- 32- and 16-bit stacks ------------------------------------------------------------------ */
 Test(legacy, pusha_and_popa)
 {
     struct box *b = box_new("host");
@@ -171,8 +169,7 @@ Test(legacy, bound)
     box_free(b);
 }
 
-/* ---- control flow
- * ---------------------------------------------------------------------------------- */
+/* ---- control flow --------------------------------------------------------------------------- */
 static u64 rip_after(struct box *b, const u8 *code, int len, struct regs *r)
 {
     cr_assert_eq(box_run(b, code, len, r), -1);
@@ -272,8 +269,7 @@ Test(flow, targets_are_checked)
     box_free(b);
 }
 
-/* ---- faults leave nothing half done
- * ------------------------------------------------------------------ */
+/* ---- faults leave nothing half done --------------------------------------------------------- */
 Test(faults, string_stops_at_the_page)
 {
     struct box *b = box_new("host");
