@@ -82,6 +82,12 @@ static bool map(u64 at, size_t size, int prot)
     return p == (void *)at;
 }
 
+static void catch (int sig)
+{
+    struct sigaction sa = {.sa_handler = caught, .sa_flags = SA_ONSTACK | SA_NODEFER};
+    sigaction(sig, &sa, NULL);
+}
+
 bool native_open(void)
 {
     static const int signals[] = {SIGFPE, SIGSEGV, SIGILL, SIGBUS, SIGTRAP};
@@ -90,10 +96,8 @@ bool native_open(void)
         return false;
     stack_t ss = {.ss_sp = signal_stack, .ss_size = sizeof(signal_stack)};
     sigaltstack(&ss, NULL);
-    for (size_t k = 0; k < ARRAY_LEN(signals); k++) {
-        struct sigaction sa = {.sa_handler = caught, .sa_flags = SA_ONSTACK | SA_NODEFER};
-        sigaction(signals[k], &sa, NULL);
-    }
+    for (size_t k = 0; k < ARRAY_LEN(signals); k++)
+        catch (signals[k]);
     return true;
 }
 
@@ -134,6 +138,7 @@ int native_run(const u8 *bytes, int len, bool bits32, struct regs *r)
     }
     native_regs = *r;
     native_regs.flags = (r->flags & FLAGS_SEEN) | 0x202;
+    catch (SIGFPE); /* a new CPU takes it for itself */
     int sig = sigsetjmp(escape, 0);
     if (sig == 0)
         native_enter_asm();
