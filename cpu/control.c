@@ -96,7 +96,9 @@ void write_cr0(struct cpu *cpu, u64 v)
     u64 efer = cpu->efer;
     if ((v & CR0_PG) && !(old & CR0_PG)) {
         if (efer & EFER_LME) {
-            if (!(cpu->cr4 & CR4_PAE) || (cpu->seg[SEG_CS].attr & ATTR_L))
+            /* nor may TR hold a 16-bit TSS (SDM vol. 3, 9.8.5) */
+            if (!(cpu->cr4 & CR4_PAE) || (cpu->seg[SEG_CS].attr & ATTR_L) ||
+                (cpu->tr.attr & 15) < 9)
                 raise_gp0(cpu);
             efer |= EFER_LMA;
         } else if ((cpu->cr4 & CR4_PAE) && !mmu_load_pdptes(&cpu->mmu, cpu->cr3)) {
@@ -210,15 +212,35 @@ u64 read_cr8(struct cpu *cpu)
     return cpu->lapic ? lapic_tpr(cpu->lapic) >> 4 : 0;
 }
 
+/* The bits that this model has; a guest tells a 386 from a 486 and either from later ones by what
+ * it can toggle. */
+static u32 eflags_known(const struct cpu *cpu)
+{
+    u32 known = FL_ARITH | FL_TF | FL_IF | FL_DF | FL_IOPL | FL_NT;
+    if (cpu_has(cpu, FEAT_I386))
+        known |= FL_RF | FL_VM;
+    if (cpu_has(cpu, FEAT_I486))
+        known |= FL_AC;
+    if (cpu_has(cpu, FEAT_CPUID))
+        known |= FL_ID;
+    if (cpu_has(cpu, FEAT_VME))
+        known |= FL_VIF | FL_VIP;
+    return known;
+}
+
 void set_eflags(struct cpu *cpu, u32 v, u32 mask)
 {
+    v &= eflags_known(cpu);
+    /* RF acts on instruction breakpoints only, and who has none must not pay for clearing it after
+     * every return from a fault. */
+    if (!(cpu->dr[7] & 0xff))
+        v &= ~(u32)FL_RF;
     u32 arith = mask & FL_ARITH;
     if (arith)
         cpu->fl = fl_from_eflags((fl_to_eflags(cpu->fl) & ~arith) | (v & arith));
     u32 sys = mask & ~(u32)FL_ARITH;
     u32 old = cpu->flsys;
     cpu->flsys = (old & ~sys) | (v & sys) | FL_1;
-    cpu->flsys &= ~(u32)(BIT(3) | BIT(5) | BIT(15) | FL_ARITH);
     if (cpu->flsys & FL_TF)
         cpu->pending |= PEND_STEP;
     if ((cpu->flsys ^ old) & FL_VM)

@@ -139,6 +139,7 @@ void cpu_sync(struct cpu *cpu)
     mmu_flush_all(&cpu->mmu);
     blocks_flush(cpu);
     update_mode(cpu);
+    debug_sync(cpu);
     cpu_update_intr(cpu);
 }
 

@@ -56,19 +56,25 @@ void write_dr(struct cpu *cpu, int n, u64 v)
         cpu->dr[6] = (v & 0xe00f) | DR6_FIXED;
         break;
     case 7:
-        cpu->dr[7] = (v & 0xffff2fff) | 0x400;
+        cpu->dr[7] = (v & 0xffff27ff) | 0x400;
         break;
     default:
         cpu->dr[n] = v;
         break;
     }
-    bool data = false;
+    debug_sync(cpu);
+}
+
+void debug_sync(struct cpu *cpu)
+{
+    bool was = cpu->watch_on, data = false;
     for (int k = 0; k < 4; k++)
         data = data || (enabled(cpu, k) && kind(cpu, k) != DR7_EXEC);
     cpu->watch_on = data;
     cpu->mmu.watch_page = data ? watch_page : NULL;
     cpu->mmu.watch = data ? watch : NULL;
-    mmu_flush_all(&cpu->mmu);
+    if (was || data)
+        mmu_flush_all(&cpu->mmu);
     if (cpu->dr[7] & 0xff)
         cpu->pending |= PEND_STEP;
 }

@@ -363,6 +363,7 @@ void check_io(struct cpu *cpu, u16 port, int size);
 /* ---- debug (cpu/debug.c) -----------------------------------------------------------------------
  */
 void write_dr(struct cpu *cpu, int n, u64 v);
+void debug_sync(struct cpu *cpu); /* after DR0-3 or DR7 changed: what is watched */
 void debug_io(struct cpu *cpu, u16 port, int size); /* I/O breakpoints */
 void debug_fetch(struct cpu *cpu,
                  gla rip); /* instruction breakpoint at rip: raises #DB as a fault */

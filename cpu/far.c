@@ -6,14 +6,6 @@
  */
 #include "cpu/segment_priv.h"
 
-static void commit_sp(struct cpu *cpu, const struct stack *st)
-{
-    if (st->flat64 || st->mask == 0xffffffff)
-        cpu->gpr[RSP] = st->sp & st->mask;
-    else
-        *(u16 *)&cpu->gpr[RSP] = (u16)st->sp;
-}
-
 static bool real_like(const struct cpu *cpu)
 {
     return cpu->mode == MODE_REAL || cpu->mode == MODE_V86;
@@ -176,12 +168,12 @@ static void call_gate_inner(struct cpu *cpu, const struct call_gate *g, struct d
     u16 ss = (u16)new_cpl;
 
     if (cpu->efer & EFER_LMA) {
-        st = stack_new(cpu, 0, NULL, tss_rsp64(cpu, new_cpl), new_cpl);
+        st = stack_new(0, NULL, tss_rsp64(cpu, new_cpl), new_cpl);
     } else {
         u32 esp;
         tss_stack(cpu, new_cpl, &ss, &esp);
         check_ss(cpu, ss, new_cpl, &ss_d, EX_TS);
-        st = stack_new(cpu, ss, &ss_d, esp, new_cpl);
+        st = stack_new(ss, &ss_d, esp, new_cpl);
     }
     stack_push(cpu, &st, cpu->seg[SEG_SS].sel, g->size);
     stack_push(cpu, &st, cpu->gpr[RSP], g->size);
@@ -203,7 +195,7 @@ static void call_gate_inner(struct cpu *cpu, const struct call_gate *g, struct d
         seg_null(cpu, SEG_SS, ss);
     else
         seg_fill(cpu, SEG_SS, ss, &ss_d);
-    commit_sp(cpu, &st);
+    stack_commit(cpu, &st);
 }
 
 void far_call(struct cpu *cpu, u16 sel, u64 off, int osize)
@@ -217,7 +209,7 @@ void far_call(struct cpu *cpu, u16 sel, u64 off, int osize)
             raise_gp0(cpu);
         stack_push(cpu, &st, cpu->seg[SEG_CS].sel, osize);
         stack_push(cpu, &st, cpu->rip, osize);
-        commit_sp(cpu, &st);
+        stack_commit(cpu, &st);
         load_cs_real(cpu, sel, off);
         return;
     }
@@ -232,7 +224,7 @@ void far_call(struct cpu *cpu, u16 sel, u64 off, int osize)
         stack_push(cpu, &st, cpu->rip, osize);
         check_offset(cpu, &d, off);
         desc_mark_accessed(cpu, &d);
-        commit_sp(cpu, &st);
+        stack_commit(cpu, &st);
         load_cs(cpu, sel, cpu->cpl, &d, off);
     } else if (is_call_gate(cpu, &d)) {
         struct call_gate g = read_call_gate(cpu, sel, &d, &cs, false);
@@ -243,7 +235,7 @@ void far_call(struct cpu *cpu, u16 sel, u64 off, int osize)
         stack_push(cpu, &st, cpu->seg[SEG_CS].sel, g.size);
         stack_push(cpu, &st, cpu->rip, g.size);
         desc_mark_accessed(cpu, &cs);
-        commit_sp(cpu, &st);
+        stack_commit(cpu, &st);
         load_cs(cpu, g.sel, cpu->cpl, &cs, g.off);
     } else if (is_task(cpu, &d)) {
         far_task(cpu, sel, &d, TASK_CALL);
@@ -304,7 +296,7 @@ void far_return(struct cpu *cpu, int osize, u32 pop_bytes)
         if (off > cpu->seg[SEG_CS].limit)
             raise_gp0(cpu);
         st.sp += pop_bytes;
-        commit_sp(cpu, &st);
+        stack_commit(cpu, &st);
         load_cs_real(cpu, sel, off);
         return;
     }
@@ -313,7 +305,7 @@ void far_return(struct cpu *cpu, int osize, u32 pop_bytes)
     st.sp += pop_bytes;
     if (cpl == cpu->cpl) {
         desc_mark_accessed(cpu, &cs);
-        commit_sp(cpu, &st);
+        stack_commit(cpu, &st);
         load_cs(cpu, sel, cpl, &cs, off);
         return;
     }
@@ -354,7 +346,7 @@ static void iret_real(struct cpu *cpu, int osize)
                 ((fl & FL_IF) && (cpu->flsys & FL_VIP)))
                 raise_gp0(cpu);
             mask &= ~(u32)(FL_IF | FL_IOPL);
-            commit_sp(cpu, &st);
+            stack_commit(cpu, &st);
             set_eflags(cpu, fl & FL_IF ? FL_VIF : 0, FL_VIF);
             set_eflags(cpu, fl, mask);
             load_cs_real(cpu, sel, off);
@@ -362,7 +354,7 @@ static void iret_real(struct cpu *cpu, int osize)
         }
         mask &= ~(u32)FL_IOPL;
     }
-    commit_sp(cpu, &st);
+    stack_commit(cpu, &st);
     set_eflags(cpu, fl, mask);
     load_cs_real(cpu, sel, off);
 }
@@ -445,7 +437,7 @@ void iret(struct cpu *cpu, int osize)
     check_offset(cpu, &cs, off);
     if (cpl == cpu->cpl && !from64) {
         desc_mark_accessed(cpu, &cs);
-        commit_sp(cpu, &st);
+        stack_commit(cpu, &st);
         set_eflags(cpu, fl, mask);
         load_cs(cpu, sel, cpl, &cs, off);
         cpu->nmi_blocked = false;

@@ -135,14 +135,36 @@ const struct insn *enter_refused(struct cpu *c, struct block *b)
 
 /* ---- one instruction at a time
  * -------------------------------------------------------------------- */
+/* Whether a single-step trap follows an instruction that began with TF = tf. Delivery of INT n,
+ * INT3 and INTO cleared TF, and their handlers are not stepped into; SYSCALL and SYSRET go by the
+ * TF that they leave (SFMASK may clear it), all others by the one they found. */
+static bool single_step_due(const struct cpu *c, const struct insn *i, bool tf)
+{
+    switch (i->row) {
+    case INSN_INT:
+    case INSN_INT1:
+    case INSN_INT3:
+    case INSN_INTO:
+        return tf && (c->flsys & FL_TF);
+    case INSN_SYSCALL:
+    case INSN_SYSRET:
+        return c->flsys & FL_TF;
+    default:
+        return tf;
+    }
+}
+
 /* Executes one instruction outside any block chain; traps after it are raised here. */
 static void step(struct cpu *c)
 {
     bool tf = c->flsys & FL_TF;
     u32 shadow = c->pending & (PEND_SHADOW | PEND_SHADOW_SS);
+    u64 start = c->rip;
 
     c->cur = NULL;
     c->block = NULL;
+    if (unlikely(c->dr6_pending != 0) && !(shadow & PEND_SHADOW_SS))
+        debug_trap(c); /* the T bit of a TSS: before the new task's first instruction */
     if (unlikely(c->dr[7] & 0xff) && !(shadow & PEND_SHADOW_SS))
         debug_fetch(c, linear_pc(c));
     struct block *b = block_lookup(c);
@@ -151,11 +173,14 @@ static void step(struct cpu *c)
     if (!(c->key & KEY_64) && c->rip + i.len - 1u > c->seg[SEG_CS].limit)
         raise_gp0(c);
     c->pending &= ~shadow;
+    c->flsys &= ~(u32)FL_RF; /* faults push it set; IRET may set it for the next instruction */
     begin(c, &i);
     insn_rows[i.row].exec(c, &i);
-    c->flsys &= ~(u32)FL_RF;
+    if (unlikely(c->rip == start) && (i.flags & (INF_REP | INF_REPNE)) && (c->dr[7] & 0xff))
+        c->flsys |= FL_RF; /* a repetition that goes on does not meet its breakpoint again */
     c->left--;
     c->cur = NULL;
+    tf = single_step_due(c, &i, tf);
     if (unlikely(tf || c->dr6_pending) && !(c->pending & PEND_SHADOW_SS)) {
         if (tf)
             c->dr6_pending |= 1u << 14; /* DR6.BS */

@@ -20,6 +20,7 @@ void cpu_deliver_fault(struct cpu *cpu, int vector, bool has_error, u32 error)
     int first = cpu->ex_nested;
 
     cpu->ex_ext = false;
+    cpu->dr6_pending = 0; /* of the instruction that did not complete */
     if (first == EX_DF) {
         log_guest("triple fault: vector %d while delivering #DF at %llx", vector,
                   (unsigned long long)cpu->rip);
@@ -54,14 +55,6 @@ static void clear_intr_flags(struct cpu *cpu, bool interrupt_gate)
     set_eflags(cpu, 0, clear | (interrupt_gate ? (u32)FL_IF : 0));
 }
 
-static void commit_sp(struct cpu *cpu, const struct stack *st)
-{
-    if (st->flat64 || st->mask == 0xffffffff)
-        cpu->gpr[RSP] = st->sp & st->mask;
-    else
-        *(u16 *)&cpu->gpr[RSP] = (u16)st->sp;
-}
-
 static void deliver_real(struct cpu *cpu, int vector)
 {
     if ((u32)vector * 4 + 3 > cpu->idtr.limit)
@@ -71,7 +64,7 @@ static void deliver_real(struct cpu *cpu, int vector)
     stack_push(cpu, &st, flags16(cpu), 2);
     stack_push(cpu, &st, cpu->seg[SEG_CS].sel, 2);
     stack_push(cpu, &st, (u16)cpu->rip, 2);
-    commit_sp(cpu, &st);
+    stack_commit(cpu, &st);
     clear_intr_flags(cpu, true);
     seg_real(cpu, SEG_CS, (u16)(entry >> 16));
     cpu->rip = entry & 0xffff;
@@ -90,7 +83,7 @@ static void deliver_v86_redirected(struct cpu *cpu, int vector)
     stack_push(cpu, &st, (u16)fl, 2);
     stack_push(cpu, &st, cpu->seg[SEG_CS].sel, 2);
     stack_push(cpu, &st, (u16)cpu->rip, 2);
-    commit_sp(cpu, &st);
+    stack_commit(cpu, &st);
     set_eflags(cpu, 0, FL_TF | FL_NT | (iopl3 ? (u32)FL_IF : (u32)FL_VIF));
     seg_v86(cpu, SEG_CS, (u16)(entry >> 16));
     cpu->rip = entry & 0xffff;
@@ -190,7 +183,7 @@ static void deliver_legacy(struct cpu *cpu, const struct gate *g, struct desc *c
         u32 esp;
         tss_stack(cpu, new_cpl, &ss, &esp);
         check_ss(cpu, ss, new_cpl, &ss_d, EX_TS);
-        st = stack_new(cpu, ss, &ss_d, esp, new_cpl);
+        st = stack_new(ss, &ss_d, esp, new_cpl);
         if (v86) {
             static const u8 order[] = {SEG_GS, SEG_FS, SEG_DS, SEG_ES};
             for (int k = 0; k < 4; k++)
@@ -222,7 +215,7 @@ static void deliver_legacy(struct cpu *cpu, const struct gate *g, struct desc *c
         seg_null(cpu, SEG_DS, 0);
         seg_null(cpu, SEG_ES, 0);
     }
-    commit_sp(cpu, &st);
+    stack_commit(cpu, &st);
 }
 
 static void deliver_long(struct cpu *cpu, const struct gate *g, struct desc *cs, int new_cpl,
@@ -237,7 +230,7 @@ static void deliver_long(struct cpu *cpu, const struct gate *g, struct desc *cs,
         rsp = tss_rsp64(cpu, new_cpl);
     else
         rsp = cpu->gpr[RSP];
-    struct stack st = stack_new(cpu, 0, NULL, rsp & ~15ull, new_cpl);
+    struct stack st = stack_new(0, NULL, rsp & ~15ull, new_cpl);
     stack_push(cpu, &st, cpu->seg[SEG_SS].sel, 8);
     stack_push(cpu, &st, cpu->gpr[RSP], 8);
     stack_push(cpu, &st, pushed_flags, 8);
@@ -294,6 +287,8 @@ static void deliver_protected(struct cpu *cpu, int vector, enum intr_kind kind, 
 void deliver(struct cpu *cpu, int vector, enum intr_kind kind, bool has_error, u32 error)
 {
     cpu->ex_nested = kind == INTR_EXCEPTION ? vector : -2;
+    cpu->halted = false;
+    cpu->pending &= ~(u32)PEND_HALT;
     if (kind == INTR_SOFT && cpu->mode == MODE_V86 && v86_redirects(cpu, vector)) {
         deliver_v86_redirected(cpu, vector);
     } else if (cpu->mode == MODE_REAL) {
@@ -303,5 +298,7 @@ void deliver(struct cpu *cpu, int vector, enum intr_kind kind, bool has_error, u
         deliver_protected(cpu, vector, kind, has_error, error);
         cpu->ex_ext = false;
     }
+    if (vector == EX_DB && kind == INTR_EXCEPTION)
+        cpu->dr[7] &= ~(u64)BIT(13); /* GD: its handler may use the debug registers */
     cpu->ex_nested = -1;
 }

@@ -20,6 +20,7 @@ enum {
     MSR_MCG_STATUS = 0x17a,
     MSR_MCG_CTL = 0x17b,
     MSR_MISC_ENABLE = 0x1a0,
+    MSR_DEBUGCTL = 0x1d9,
     MSR_MTRR_VAR = 0x200,
     MSR_MTRR_FIX64K = 0x250,
     MSR_MTRR_FIX16K = 0x258,
@@ -74,8 +75,13 @@ static bool memory_type(u64 t)
     return t == 0 || t == 1 || t == 4 || t == 5 || t == 6;
 }
 
-static bool mtrr_valid(u32 msr, u64 v)
+static bool mtrr_valid(const struct cpu *cpu, u32 msr, u64 v)
 {
+    if (msr < MSR_MTRR_FIX64K) { /* variable: base (even) has a type, mask a valid bit */
+        if (v >> cpu->mmu.phys_bits)
+            return false;
+        return msr & 1 ? !(v & 0x7ff) : !(v & 0xf00) && memory_type(v & 0xff);
+    }
     if (msr == MSR_MTRR_DEF)
         return !(v & ~0xcffull) && memory_type(v & 0xff);
     if (msr >= MSR_MTRR_FIX64K && msr < MSR_PAT) {
@@ -140,6 +146,8 @@ bool msr_read(struct cpu *cpu, u32 msr, u64 *v)
     case MSR_MISC_ENABLE:
         *v = cpu->misc_enable;
         return !cpu_is_amd(cpu);
+    case MSR_DEBUGCTL: /* no branch tracing */
+        return cpu_has(cpu, FEAT_CMOV);
     case MSR_PAT:
         *v = cpu->pat;
         return cpu_has(cpu, FEAT_PAT);
@@ -190,6 +198,18 @@ bool msr_read(struct cpu *cpu, u32 msr, u64 *v)
     }
 }
 
+/* SDM vol. 3, 10.12.5: xAPIC to x2APIC mode only while enabled, and back only through disabled. */
+static bool apic_base_valid(const struct cpu *cpu, u64 v)
+{
+    enum { X2 = BIT(10), EN = BIT(11) };
+    u64 old = cpu->apic_base & (X2 | EN), new = v &(X2 | EN);
+    if ((v & 0x2ff) || v >> cpu->mmu.phys_bits || new == X2)
+        return false;
+    if ((new &X2) && !cpu_has(cpu, FEAT_X2APIC))
+        return false;
+    return !(old == (X2 | EN) && new == EN) && !(old == 0 && new == (X2 | EN));
+}
+
 static bool canonical_to(u64 *dst, u64 v)
 {
     if (!is_canonical(v))
@@ -203,7 +223,7 @@ bool msr_write(struct cpu *cpu, u32 msr, u64 v)
     u64 *m = cpu_has(cpu, FEAT_MTRR) ? mtrr(cpu, msr) : NULL;
     bool lm = cpu_has(cpu, FEAT_LM);
     if (m) {
-        if (!mtrr_valid(msr, v))
+        if (!mtrr_valid(cpu, msr, v))
             return false;
         *m = v; /* memory types have no effect here: all guest memory is coherent */
         return true;
@@ -220,9 +240,7 @@ bool msr_write(struct cpu *cpu, u32 msr, u64 v)
         return true;
     }
     case MSR_APIC_BASE:
-        if (!cpu->lapic || (v & 0x2ff) || v >> cpu->mmu.phys_bits)
-            return false;
-        if ((v & BIT(10)) && (!(v & BIT(11)) || !cpu_has(cpu, FEAT_X2APIC)))
+        if (!cpu->lapic || !apic_base_valid(cpu, v))
             return false;
         lapic_set_base(cpu->lapic, v);
         return true;
@@ -247,6 +265,8 @@ bool msr_write(struct cpu *cpu, u32 msr, u64 v)
             return false;
         cpu->misc_enable = v;
         return true;
+    case MSR_DEBUGCTL:
+        return cpu_has(cpu, FEAT_CMOV) && !(v & ~0xffffull);
     case MSR_PAT:
         if (!cpu_has(cpu, FEAT_PAT) || !pat_valid(v))
             return false;

@@ -90,6 +90,10 @@ void seg_real(struct cpu *cpu, int s, u16 sel)
     struct seg *sg = &cpu->seg[s];
     sg->sel = sel;
     sg->base = (u32)sel << 4;
+    if (!(sg->attr & ATTR_P)) { /* was null in protected mode: usable again */
+        sg->attr = ATTR_P | ATTR_S | ATTR_RW | ATTR_A;
+        sg->limit = 0xffff;
+    }
     if (s == SEG_CS && cpu->mode == MODE_REAL) {
         /* a far transfer in real mode makes CS a writable data-like segment again; limit stays */
         sg->attr = (sg->attr & (ATTR_DB | ATTR_G)) | ATTR_P | ATTR_S | ATTR_X | ATTR_RW | ATTR_A;
@@ -253,8 +257,7 @@ struct stack stack_current(const struct cpu *cpu)
                        .attr = ss->attr,
                        .flat64 = cpu->mode == MODE_LONG64,
                        .cpl = cpu->cpl,
-                       .sel = 0,
-                       .vec = EX_SS};
+                       .sel = 0};
     if (cpu->mode == MODE_REAL || cpu->mode == MODE_V86)
         st.attr = (u16)(ss->attr & ~(ATTR_X | ATTR_DC)) | ATTR_P | ATTR_S | ATTR_RW;
     if (st.flat64)
@@ -262,19 +265,17 @@ struct stack stack_current(const struct cpu *cpu)
     return st;
 }
 
-struct stack stack_new(struct cpu *cpu, u16 sel, const struct desc *d, u64 sp, int cpl)
+struct stack stack_new(u16 sel, const struct desc *d, u64 sp, int cpl)
 {
-    (void)cpu;
     if (!d) /* long mode: flat */
-        return (struct stack){.sp = sp, .mask = ~0ull, .flat64 = true, .cpl = cpl, .vec = EX_SS};
+        return (struct stack){.sp = sp, .mask = ~0ull, .flat64 = true, .cpl = cpl};
     return (struct stack){.base = desc_base(d),
                           .sp = sp,
                           .mask = d->hi & 0x400000 ? 0xffffffff : 0xffff,
                           .limit = desc_limit(d),
                           .attr = desc_attr(d),
                           .cpl = cpl,
-                          .sel = sel & 0xfffc,
-                          .vec = EX_SS};
+                          .sel = sel & 0xfffc};
 }
 
 static gla stack_linear(struct cpu *cpu, const struct stack *st, u64 off, u32 size)
@@ -290,8 +291,8 @@ static gla stack_linear(struct cpu *cpu, const struct stack *st, u64 off, u32 si
         bad = off <= st->limit || last > (st->attr & ATTR_DB ? 0xffffffffull : 0xffffull);
     else
         bad = last > st->limit;
-    if (bad && !(st->limit == 0xffff && !cpu_has(cpu, FEAT_I286)))
-        cpu_raise_err(cpu, st->vec, st->sel);
+    if (bad)
+        cpu_raise_err(cpu, EX_SS, st->sel);
     return (u32)(st->base + off);
 }
 
@@ -302,20 +303,21 @@ static int stack_view(const struct cpu *cpu, const struct stack *st)
     return cpu->cr4 & CR4_SMAP && !(cpu->flsys & FL_AC && cpu->cpl < 3) ? VIEW_SUP : VIEW_SUP_AC;
 }
 
-void stack_probe(struct cpu *cpu, const struct stack *st, u32 bytes)
+/* A word at the very end of the 8086's segment goes on at its start. */
+static bool stack_wraps(const struct cpu *cpu, u64 sp, int size)
 {
-    /* piecewise: a 16-bit stack may wrap */
-    for (u32 k = 2; k <= bytes; k += 2) {
-        u64 off = (st->sp - k) & st->mask;
-        gla a = stack_linear(cpu, st, off, 2);
-        if (k == 2 || k == bytes || !(off & ~PAGE_MASK) || (off & ~PAGE_MASK) == PAGE_SIZE - 2)
-            mmu_probe_write(&cpu->mmu, stack_view(cpu, st), a, 2);
-    }
+    return unlikely(!cpu_has(cpu, FEAT_I286)) && size == 2 && sp == 0xffff;
 }
 
 void stack_push(struct cpu *cpu, struct stack *st, u64 v, int size)
 {
     u64 sp = (st->sp - (u64)size) & st->mask;
+    if (stack_wraps(cpu, sp, size)) {
+        mmu_write(&cpu->mmu, stack_view(cpu, st), st->base + 0xffff, v & 0xff, 1);
+        mmu_write(&cpu->mmu, stack_view(cpu, st), st->base, v >> 8 & 0xff, 1);
+        st->sp = sp;
+        return;
+    }
     gla a = stack_linear(cpu, st, sp, (u32)size);
     mmu_write(&cpu->mmu, stack_view(cpu, st), a, v, size);
     st->sp = (st->sp & ~st->mask) | sp;
@@ -324,10 +326,24 @@ void stack_push(struct cpu *cpu, struct stack *st, u64 v, int size)
 u64 stack_pop(struct cpu *cpu, struct stack *st, int size)
 {
     u64 sp = st->sp & st->mask;
+    if (stack_wraps(cpu, sp, size)) {
+        int view = stack_view(cpu, st);
+        st->sp = 1;
+        return mmu_read(&cpu->mmu, view, st->base + 0xffff, 1) |
+               mmu_read(&cpu->mmu, view, st->base, 1) << 8;
+    }
     gla a = stack_linear(cpu, st, sp, (u32)size);
     u64 v = mmu_read(&cpu->mmu, stack_view(cpu, st), a, size);
     st->sp = (st->sp & ~st->mask) | ((sp + (u64)size) & st->mask);
     return v;
+}
+
+void stack_commit(struct cpu *cpu, const struct stack *st)
+{
+    if (st->mask == 0xffff)
+        *(u16 *)&cpu->gpr[RSP] = (u16)st->sp;
+    else
+        cpu->gpr[RSP] = st->sp & st->mask;
 }
 
 /* ---- the TSS's stacks

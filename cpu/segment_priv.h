@@ -110,14 +110,13 @@ struct stack {
     bool flat64;
     int cpl; /* privilege of the accesses */
     u16 sel; /* for the #SS error code */
-    int vec; /* fault of limit violations: EX_SS */
 };
 struct stack stack_current(const struct cpu *cpu);
-struct stack stack_new(struct cpu *cpu, u16 sel, const struct desc *d, u64 sp, int cpl);
-/* Checks room for n bytes below sp without writing; page faults included. */
-void stack_probe(struct cpu *cpu, const struct stack *st, u32 bytes);
+struct stack stack_new(u16 sel, const struct desc *d, u64 sp, int cpl);
 void stack_push(struct cpu *cpu, struct stack *st, u64 v, int size);
 u64 stack_pop(struct cpu *cpu, struct stack *st, int size);
+/* RSP becomes its sp: only the bits that a stack of this size has. */
+void stack_commit(struct cpu *cpu, const struct stack *st);
 
 /* Inner stack pointer from the running TSS. 32/16-bit: SS and ESP; long mode: RSP (or IST). */
 void tss_stack(struct cpu *cpu, int cpl, u16 *ss, u32 *esp);

@@ -159,22 +159,25 @@ void task_switch(struct cpu *cpu, u16 sel, int source, bool has_error, u32 error
         (struct seg){.sel = sel, .attr = desc_attr(&d) | 2, .base = base, .limit = desc_limit(&d)};
     cpu->cr0 |= CR0_TS;
     cpu->dr[7] &= ~0x55ull; /* local breakpoints */
-    if (wide && (cpu->cr0 & CR0_PG))
-        write_cr3(cpu, t.cr3);
+    debug_sync(cpu);
     cpu->rip = t.eip;
     cpu->cur = NULL; /* faults are the new task's, at its EIP */
     for (int k = 0; k < 8; k++)
         cpu->gpr[k] = t.gpr[k];
-    set_eflags(cpu, t.eflags, ~0u);
+    /* selectors only: nothing can be used through them until each is loaded */
     for (int k = 0; k < 6; k++)
         cpu->seg[seg_order[k]] = (struct seg){.sel = t.sel[k]};
+    set_eflags(cpu, t.eflags, ~0u);
+    cpu->cpl = t.eflags & FL_VM ? 3 : t.sel[1] & 3;
+    for (int k = 0; k < 6; k++)
+        seg_cache(cpu, seg_order[k]);
+    if (wide && (cpu->cr0 & CR0_PG))
+        write_cr3(cpu, t.cr3);
     load_task_ldt(cpu, t.ldt);
     if (t.eflags & FL_VM) {
-        cpu->cpl = 3;
         for (int k = 0; k < 6; k++)
             seg_v86(cpu, seg_order[k], t.sel[k]);
     } else {
-        cpu->cpl = t.sel[1] & 3;
         load_task_seg(cpu, SEG_CS, t.sel[1]);
         load_task_seg(cpu, SEG_SS, t.sel[2]);
         load_task_seg(cpu, SEG_ES, t.sel[0]);
@@ -187,10 +190,7 @@ void task_switch(struct cpu *cpu, u16 sel, int source, bool has_error, u32 error
     if (has_error) {
         struct stack st = stack_current(cpu);
         stack_push(cpu, &st, error, wide ? 4 : 2);
-        if (st.mask == 0xffff)
-            *(u16 *)&cpu->gpr[RSP] = (u16)st.sp;
-        else
-            cpu->gpr[RSP] = st.sp & st.mask;
+        stack_commit(cpu, &st);
     }
     if (t.trap)
         cpu->dr6_pending |= 1u << 15; /* BT */

@@ -16,7 +16,8 @@ void exec_mov_cr(struct cpu *cpu, const struct insn *i)
     int g = store ? i->reg[0] : i->reg[1];
     int size = cpu->mode == MODE_LONG64 ? 8 : 4;
 
-    if (n == 1 || (n > 4 && n != 8) || (n == 8 && size != 8))
+    if (n == 1 || (n > 4 && n != 8) || (n == 8 && size != 8) ||
+        (n == 4 && !cpu_has(cpu, FEAT_CPUID)))
         raise_ud(cpu);
     need_cpl0(cpu);
     if (store) {
@@ -64,7 +65,6 @@ void exec_mov_dr(struct cpu *cpu, const struct insn *i)
     }
     need_cpl0(cpu);
     if (cpu->dr[7] & BIT(13)) { /* general detect: a fault before the access */
-        cpu->dr[7] &= ~(u64)BIT(13);
         cpu->dr[6] |= BIT(13);
         cpu_raise(cpu, EX_DB);
     }
