@@ -724,6 +724,6 @@ run_fn *run_for(const struct insn *i, u32 key)
         r = pick_flow(i, key);
         return r ? r : run_branch;
     }
-    r = pick(i, key);
+    r = i->flags & INF_STUB ? native_run_for(i) : pick(i, key);
     return r ? r : run_generic;
 }

@@ -91,6 +91,9 @@ struct block *block_lookup(struct cpu *cpu);
 /* Best dispatch target for a decoded instruction (interp_fast.c); base gives RIP-relative facts. */
 run_fn *run_for(const struct insn *i, u32 key);
 
+/* The same for instructions with INF_STUB (native_run.c); NULL: run_generic. */
+run_fn *native_run_for(const struct insn *i);
+
 run_fn run_generic, run_exit, run_branch, run_fall, run_dead;
 
 static always_inline u32 jc_index(gla lin)

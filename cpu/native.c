@@ -34,8 +34,9 @@ static void on_sigfpe(int sig, siginfo_t *info, void *context)
     struct cpu *cpu = active;
 
     if (cpu && cpu->native && (u64)r[REG_RIP] - (u64)(uintptr_t)cpu->native->rx < (u64)ARENA_SIZE) {
-        /* A stub keeps nothing on its stack, so from here it looks as if the caller of the stub
-         * had called native_fault. The restored FPU state is the one the fault left. */
+        /* A stub keeps nothing on its stack: from here it looks as if its caller had called
+         * native_fault. The restored FPU state is the one the fault left. */
+        r[REG_RSP] = ((r[REG_RSP] - 8) & ~(greg_t)15) - 8;
         r[REG_RDI] = (greg_t)(uintptr_t)cpu;
         r[REG_RSI] = r[REG_TRAPNO];
         r[REG_RIP] = (greg_t)(uintptr_t)native_fault;

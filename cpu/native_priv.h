@@ -43,8 +43,6 @@ _Static_assert(offsetof(struct cpu, sse_trap) == offsetof(struct cpu, fpu_trap) 
 
 enum stub_access { STUB_NOMEM, STUB_LOAD, STUB_STORE };
 
-typedef void stub_fn(struct cpu *cpu, void *mem);
-
 /* Lives in the arena; the code follows. */
 struct stub {
     u8 gate;   /* enum stub_gate and flags */
@@ -85,9 +83,18 @@ static always_inline void check_gate(struct cpu *cpu, enum stub_gate gate)
         native_gate(cpu, gate);
 }
 
+/* By hand, because a stub leaves alone what a C function might change: rdi, rsi, r9-r11. The
+ * caller's red zone is stepped over. */
 static always_inline void stub_call(struct cpu *cpu, const struct stub *s, void *mem)
 {
-    ((stub_fn *)(const void *)s->code)(cpu, mem);
+    __asm__ volatile("lea -128(%%rsp), %%rsp\n\t"
+                     "call *%[code]\n\t"
+                     "lea 128(%%rsp), %%rsp"
+                     :
+                     : "D"(cpu), "S"(mem), [code] "r"(s->code)
+                     : "rax", "rcx", "rdx", "r8", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5",
+                       "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14",
+                       "xmm15", "cc", "memory");
 }
 
 /* The #MF of a waiting instruction, here and now if one is pending. */

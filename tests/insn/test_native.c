@@ -153,13 +153,14 @@ static void legacy_forms(struct rig *r, int rounds, bool unmask, struct tally *t
                     bool mem = form & 8;
                     if (prefix_of[pw & 3])
                         b[n++] = prefix_of[pw & 3];
-                    b[n++] = (u8)(0x40 | (pw & 4 ? 8 : 0) | (rnd & 4) | (mem ? 0 : (rnd >> 3 & 1)));
+                    b[n++] =
+                        (u8)(0x40 | (pw & 4 ? 8 : 0) | (rnd & 4) | (mem ? 0 : (int)(rnd >> 3 & 1)));
                     b[n++] = 0x0f;
                     if (map > 1)
                         b[n++] = map == 2 ? 0x38 : 0x3a;
                     b[n++] = (u8)op;
                     b[n++] = (u8)(mem ? 0x43 | (form & 7) << 3
-                                      : 0xc0 | (form & 7) << 3 | (rnd >> 8 & 7));
+                                      : 0xc0 | (form & 7) << 3 | (int)(rnd >> 8 & 7));
                     b[n++] = mem ? 0 : (u8)(rnd >> 16);
                     b[n++] = (u8)(rnd >> 24);
                     try_form(r, b, -1, rounds, unmask, t);
