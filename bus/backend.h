@@ -32,12 +32,13 @@ enum status block_write(struct block *b, u64 off, const void *buf, size_t len);
 enum status block_flush(struct block *b);
 void block_close(struct block *b); /* NULL is allowed */
 
-/* A raw image file. snapshot: writes stay in memory and are lost at close. Writable images are
- * locked against a second writer (ST_BUSY). Size 0 or not a regular file/block device: ST_FORMAT.
- */
+/* A raw image file or host block device. snapshot: writes stay in memory and are lost at close.
+ * Locked (ST_BUSY): one writer, or any number of readers; a snapshot is a reader. Size 0 or not a
+ * regular file/block device: ST_FORMAT. A length that is no multiple of 512 is rounded up; the
+ * missing bytes read as zeros. */
 enum status block_open_raw(const char *path, bool readonly, bool snapshot, struct block **out,
                            struct error *err);
-/* An image in memory: `size` bytes, zero-filled; for tests and -snapshot scratch disks. */
+/* An image in memory: `size` bytes, zero-filled; for tests and scratch disks. NULL: no memory. */
 struct block *block_new_mem(u64 size);
 
 /* ---- chardev: a byte stream (serial port, debug console, monitor) -------------------------- */

@@ -21,6 +21,7 @@ struct clock {
     void *kick_ctx;
     struct timer **heap;
     u32 n, cap;
+    u64 seq;
     bool running; /* inside clock_run: no kick needed */
 };
 
@@ -96,8 +97,12 @@ void clock_resume(struct clock *c)
     }
 }
 
-/* ---- the heap ----------------------------------------------------------------------------------
- */
+/* ---- the heap ------------------------------------------------------------------------------ */
+static bool sooner(const struct timer *a, const struct timer *b)
+{
+    return a->when != b->when ? a->when < b->when : a->seq < b->seq;
+}
+
 static void put(struct clock *c, u32 at, struct timer *t)
 {
     c->heap[at] = t;
@@ -107,7 +112,7 @@ static void put(struct clock *c, u32 at, struct timer *t)
 static void up(struct clock *c, u32 at)
 {
     struct timer *t = c->heap[at];
-    while (at && c->heap[(at - 1) / 2]->when > t->when) {
+    while (at && sooner(t, c->heap[(at - 1) / 2])) {
         put(c, at, c->heap[(at - 1) / 2]);
         at = (at - 1) / 2;
     }
@@ -121,9 +126,9 @@ static void down(struct clock *c, u32 at)
         u32 kid = 2 * at + 1;
         if (kid >= c->n)
             break;
-        if (kid + 1 < c->n && c->heap[kid + 1]->when < c->heap[kid]->when)
+        if (kid + 1 < c->n && sooner(c->heap[kid + 1], c->heap[kid]))
             kid++;
-        if (c->heap[kid]->when >= t->when)
+        if (!sooner(c->heap[kid], t))
             break;
         put(c, at, c->heap[kid]);
         at = kid;
@@ -167,6 +172,7 @@ void timer_arm(struct timer *t, u64 when_ns)
         c->cap = cap;
     }
     t->when = when_ns;
+    t->seq = ++c->seq;
     put(c, c->n++, t);
     up(c, c->n - 1);
     if (when_ns < before && c->kick && !c->running)
@@ -178,18 +184,28 @@ u64 clock_next(struct clock *c)
     return c->n ? c->heap[0]->when : CLOCK_NEVER;
 }
 
-void clock_run(struct clock *c)
+/* Fires what is due at `now` and was armed before the call, so that a callback which re-arms in the
+ * past cannot keep us here. */
+static void fire(struct clock *c, u64 now)
 {
-    /* Only what is due now: a callback that re-arms in the past waits for the next call. */
-    u64 now = clock_now(c);
-    bool outer = !c->running;
-    u32 budget = c->n + 64;
-    c->running = true;
-    while (c->n && c->heap[0]->when <= now && budget--) {
+    u64 armed_before = c->seq;
+    while (c->n && c->heap[0]->when <= now) {
         struct timer *t = c->heap[0];
+        if (t->seq > armed_before) {
+            /* Armed by a callback, and sooner than older ones that are due as well: those first
+             * would be out of order, so the rest is the next call's. */
+            break;
+        }
         timer_disarm(t);
         t->fn(t->ctx);
     }
+}
+
+void clock_run(struct clock *c)
+{
+    bool outer = !c->running;
+    c->running = true;
+    fire(c, clock_now(c));
     if (outer)
         c->running = false;
 }

@@ -27,6 +27,7 @@ struct timer {
     timer_fn *fn;
     void *ctx;
     u64 when;       /* ns; CLOCK_NEVER when not armed */
+    u64 seq;        /* the clock's own: among equal deadlines the first armed fires first */
     u32 heap_index; /* the clock's own */
 };
 
@@ -48,7 +49,8 @@ void clock_advance(struct clock *clk, u64 ns); /* CLOCK_FAKE: moves time, firing
 void clock_warp(struct clock *clk, u64 to);    /* CLOCK_ICOUNT: skip idle time to `to` */
 
 u64 clock_next(struct clock *clk); /* nearest deadline, or CLOCK_NEVER */
-void clock_run(struct clock *clk); /* fires every timer that is due; callbacks may re-arm */
+void clock_run(struct clock *clk); /* fires every timer that is due now; callbacks may
+                                  * re-arm: what they arm in the past waits for the next call */
 
 void timer_init(struct timer *t, struct clock *clk, timer_fn *fn, void *ctx); /* not armed */
 void timer_arm(struct timer *t, u64 when_ns); /* absolute; moves an armed timer */

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "bus/clock.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -79,13 +80,20 @@ bool inbox_post(struct inbox *in, inbox_fn *fn, void *ctx, const void *data, u32
     in->tail = &l->next;
     atomic_store_explicit(&in->pending, true, memory_order_relaxed);
     pthread_mutex_unlock(&in->lock);
-    u64 one = 1;
-    if (write(in->fd, &one, sizeof(one)) < 0) {
-        /* EAGAIN: the counter is full, so the sleeper is awake already */
-    }
+    inbox_wake(in);
     if (in->kick)
         in->kick(in->kick_ctx);
     return true;
+}
+
+void inbox_wake(struct inbox *in)
+{
+    u64 one = 1;
+    int saved = errno; /* signal handlers */
+    if (write(in->fd, &one, sizeof(one)) < 0) {
+        /* EAGAIN: the counter is full, so the sleeper is awake already */
+    }
+    errno = saved;
 }
 
 void inbox_set_kick(struct inbox *in, void (*fn)(void *), void *ctx)
@@ -101,12 +109,8 @@ bool inbox_pending(const struct inbox *in)
 
 void inbox_drain(struct inbox *in)
 {
-    u64 count;
     if (!inbox_pending(in))
         return;
-    if (read(in->fd, &count, sizeof(count)) < 0) {
-        /* nothing counted: drained before */
-    }
     for (struct letter *l = take_all(in), *next; l; l = next) {
         next = l->next;
         l->fn(l->ctx, l->data, l->len);
@@ -114,16 +118,19 @@ void inbox_drain(struct inbox *in)
     }
 }
 
+/* The counter is cleared here and only here, after the sleep: a post sets `pending` before it
+ * counts, so whatever is cleared is seen by the drain that follows. Clearing it in the drain
+ * would leave the count of a post that was drained between its two steps, or lose inbox_wake(). */
 void inbox_wait(struct inbox *in, u64 timeout_ns)
 {
     struct pollfd p = {.fd = in->fd, .events = POLLIN};
-    if (inbox_pending(in))
-        return;
-    if (timeout_ns == CLOCK_NEVER) {
-        poll(&p, 1, -1);
-        return;
-    }
     struct timespec ts = {.tv_sec = (time_t)(timeout_ns / NS_PER_SEC),
                           .tv_nsec = (long)(timeout_ns % NS_PER_SEC)};
-    ppoll(&p, 1, &ts, NULL);
+    u64 count;
+    if (inbox_pending(in))
+        return;
+    if (ppoll(&p, 1, timeout_ns == CLOCK_NEVER ? NULL : &ts, NULL) > 0 &&
+        read(in->fd, &count, sizeof(count)) < 0) {
+        /* another waiter took it */
+    }
 }

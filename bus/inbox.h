@@ -25,7 +25,11 @@ void inbox_set_kick(struct inbox *in, void (*fn)(void *ctx), void *ctx);
 
 bool inbox_pending(const struct inbox *in); /* cheap: one relaxed load */
 void inbox_drain(struct inbox *in);         /* runs what was posted before the call */
-/* Sleeps until something is posted or timeout_ns passed (CLOCK_NEVER: for ever). */
+/* Ends a sleep in inbox_wait() (the next one, if none is under way) without posting anything. Any
+ * thread; also signal handlers. Does not call the kick function. */
+void inbox_wake(struct inbox *in);
+
+/* Sleeps until something is posted, inbox_wake() or timeout_ns passed (CLOCK_NEVER: for ever). */
 void inbox_wait(struct inbox *in, u64 timeout_ns);
 
 #endif

@@ -84,8 +84,7 @@ void space_free(struct space *sp)
     free(sp);
 }
 
-/* ---- flattening
- * ---------------------------------------------------------------------------------- */
+/* ---- flattening ---------------------------------------------------------------------------- */
 static bool beats(const struct mapping *a, const struct mapping *b)
 {
     return a->prio != b->prio ? a->prio > b->prio : a->seq > b->seq;
@@ -181,8 +180,7 @@ void space_set_listener(struct space *sp, void (*fn)(void *), void *ctx)
     sp->listener_ctx = ctx;
 }
 
-/* ---- mapping
- * --------------------------------------------------------------------------------------- */
+/* ---- mapping ------------------------------------------------------------------------------- */
 static struct mapping *map(struct space *sp, struct mapping proto)
 {
     struct mapping *m = malloc(sizeof(*m));
@@ -277,8 +275,7 @@ void space_set_flags(struct mapping *m, int flags)
     }
 }
 
-/* ---- look-up
- * ---------------------------------------------------------------------------------------- */
+/* ---- look-up ------------------------------------------------------------------------------- */
 static const struct range *find_range(const struct view *w, gpa addr)
 {
     u32 lo = 0, hi = w->n;
@@ -301,9 +298,14 @@ static struct mapping *find(const struct space *sp, int v, gpa addr)
     return r ? r->m : NULL;
 }
 
-/* Whether [addr, addr+size) lies in one mapping of the view: then that mapping. */
+/* Whether [addr, addr+size) lies in one range of the view: then its mapping. size >= 1. */
 static struct mapping *find_whole(const struct space *sp, int v, gpa addr, u64 size)
 {
+    const struct view *w = &sp->view[v];
+    if (!w->direct) {
+        const struct range *r = find_range(w, addr);
+        return r && r->last - addr >= size - 1 ? r->m : NULL;
+    }
     struct mapping *m = find(sp, v, addr);
     for (u64 k = 1; m && k < size; k++)
         if (find(sp, v, addr + k) != m)
@@ -311,8 +313,7 @@ static struct mapping *find_whole(const struct space *sp, int v, gpa addr, u64 s
     return m;
 }
 
-/* ---- access
- * ------------------------------------------------------------------------------------------ */
+/* ---- access -------------------------------------------------------------------------------- */
 typedef u64 dev_read_fn(struct device *, int, u64, int);
 
 static u64 read_one(struct mapping *m, gpa addr, int size, bool peek)
@@ -386,8 +387,7 @@ void space_write(struct space *sp, gpa addr, u64 val, int size)
     }
 }
 
-/* ---- bulk
- * ---------------------------------------------------------------------------------------------- */
+/* ---- bulk ---------------------------------------------------------------------------------- */
 static int io_step(gpa addr, u64 len)
 {
     return len >= 4 && !(addr & 3) ? 4 : len >= 2 && !(addr & 1) ? 2 : 1;
@@ -435,9 +435,7 @@ void space_write_bulk(struct space *sp, gpa addr, const void *buf, u64 len)
     }
 }
 
-/* ---- pages
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- pages ----------------------------------------------------------------------------------- */
 static struct mapping *page_in(const struct view *w, gpa page)
 {
     const struct range *r = find_range(w, page);
