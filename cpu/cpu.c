@@ -169,8 +169,7 @@ u64 cpu_rflags(const struct cpu *cpu)
 
 void cpu_set_rflags(struct cpu *cpu, u64 v)
 {
-    cpu->fl = fl_from_eflags((u32)v);
-    set_eflags(cpu, ((u32)v & ~(u32)FL_ARITH) | FL_1, ~0u);
+    set_eflags(cpu, (u32)v, ~0u);
 }
 
 size_t cpu_dump(const struct cpu *cpu, char *buf, size_t size)
