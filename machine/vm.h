@@ -22,26 +22,26 @@ struct vm_drive {
 };
 
 struct vm_config {
-    const char *machine;     /* "pc" (NULL: "pc") */
-    const char *engine;      /* "interp" (NULL: the default engine) */
-    const char *cpu;         /* model name, NULL: "host" */
-    u64 ram_size;            /* bytes; 1 MiB .. 64 GiB, multiple of 4 KiB */
-    const char *bios_path;   /* system firmware image, NULL: SeaBIOS where Debian puts it */
-    const char *vgabios_path;/* NULL: SeaBIOS's stdvga; "" for none */
-    const char *kernel_path; /* direct boot: bzImage, ELF with PVH note, or NULL */
+    const char *machine;      /* "pc" (NULL: "pc") */
+    const char *engine;       /* "interp" (NULL: the default engine) */
+    const char *cpu;          /* model name, NULL: "host" */
+    u64 ram_size;             /* bytes; 1 MiB .. 64 GiB, multiple of 4 KiB */
+    const char *bios_path;    /* system firmware image, NULL: SeaBIOS where Debian puts it */
+    const char *vgabios_path; /* NULL: SeaBIOS's stdvga; "" for none */
+    const char *kernel_path;  /* direct boot: bzImage, ELF with PVH note, or NULL */
     const char *initrd_path;
     const char *append;
-    const char *flat_path;   /* ROM image put at the top of 4 GiB, run from the reset vector as the
-                                only firmware (roms/demo); NULL: none */
+    const char *flat_path; /* ROM image put at the top of 4 GiB, run from the reset vector as the
+                              only firmware (roms/demo); NULL: none */
     struct vm_drive ide[VM_MAX_IDE]; /* primary master, primary slave, secondary master, slave */
     struct block *floppy[VM_MAX_FLOPPY];
-    char boot_order[8];      /* letters of enum vm_boot, first first; "" = "cda" */
+    char boot_order[8]; /* letters of enum vm_boot, first first; "" = "cda" */
     struct chardev *serial[VM_MAX_SERIAL];
     struct chardev *debugcon; /* port 0x402 (Bochs, SeaBIOS) and 0xe9 */
-    bool icount;             /* virtual time follows executed instructions: deterministic */
-    u32 icount_shift;        /* one instruction takes 2^shift ns */
-    i64 rtc_base_ns;         /* wall time at start, ns since 1970 UTC; <0: the host's now */
-    bool no_reboot;          /* a guest reset ends vm_run with VM_STOP_RESET */
+    bool icount;              /* virtual time follows executed instructions: deterministic */
+    u32 icount_shift;         /* one instruction takes 2^shift ns */
+    i64 rtc_base_ns;          /* wall time at start, ns since 1970 UTC; <0: the host's now */
+    bool no_reboot;           /* a guest reset ends vm_run with VM_STOP_RESET */
 };
 
 enum vm_stop {
@@ -49,8 +49,8 @@ enum vm_stop {
     VM_STOP_RESET,        /* reset asked for and no_reboot was set */
     VM_STOP_TRIPLE_FAULT, /* triple fault and no_reboot was set */
     VM_STOP_REQUEST,      /* vm_stop() */
-    VM_STOP_EXIT,         /* the guest ended the VM through the debug-exit port; code in vm_exit_code */
-    VM_STOP_ERROR,        /* host trouble; message in err */
+    VM_STOP_EXIT,  /* the guest ended the VM through the debug-exit port; code in vm_exit_code */
+    VM_STOP_ERROR, /* host trouble; message in err */
 };
 
 struct vm;

@@ -1,0 +1,214 @@
+/*
+ * machine/pc.c - the pc board: which chips there are, at which addresses, and their wires.
+ *
+ * An i440FX/PIIX3 PC as stock firmware and kernels expect it. Nothing here interprets a register;
+ * that is the chips' business.
+ */
+#include "base/log.h"
+#include "devices/debugcon.h"
+#include "devices/debugexit.h"
+#include "devices/i8042.h"
+#include "devices/i8237.h"
+#include "devices/i8254.h"
+#include "devices/i8259.h"
+#include "devices/mc146818.h"
+#include "devices/port61.h"
+#include "devices/port92.h"
+#include "devices/post.h"
+#include "devices/ps2_keyboard.h"
+#include "devices/ps2_mouse.h"
+#include "devices/uart16550.h"
+#include "machine/vm_priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define HOLE_START      0xc0000000ull /* PCI memory below 4 GiB */
+#define BIOS_MAX        (4 * MIB)
+#define DEFAULT_BIOS    "/usr/share/seabios/bios-256k.bin"
+#define DEFAULT_VGABIOS "/usr/share/seabios/vgabios-stdvga.bin"
+
+/* ---- wires
+ * ------------------------------------------------------------------------------------------- */
+/* ISA interrupt n goes to the PIC and to the IOAPIC's pin of the same number; the timer's to pin 2,
+ * as the MADT says. */
+static void isa_irq(void *ctx, int n, bool level)
+{
+    struct vm *vm = ctx;
+    struct irq line = i8259_line(vm->pic, n);
+    irq_set(&line, level);
+}
+
+static struct irq isa(struct vm *vm, int n)
+{
+    return (struct irq){isa_irq, vm, n};
+}
+
+static void intr_pin(void *ctx, int n, bool level)
+{
+    struct vm *vm = ctx;
+    (void)n;
+    cpu_set_intr(vm->cpu, level);
+}
+
+static int inta(void *ctx)
+{
+    struct vm *vm = ctx;
+    return i8259_ack(vm->pic);
+}
+
+static void reset_wire(void *ctx, int n, bool level)
+{
+    (void)n;
+    if (level)
+        vm_event(ctx, EV_RESET);
+}
+
+static void a20_wire(void *ctx, int n, bool level)
+{
+    struct vm *vm = ctx;
+    (void)n;
+    cpu_set_a20(vm->cpu, level);
+    if (vm->i8042)
+        i8042_note_a20(vm->i8042, level);
+    if (vm->port92)
+        port92_note_a20(vm->port92, level);
+}
+
+static void guest_exit(void *ctx, int code)
+{
+    struct vm *vm = ctx;
+    vm->exit_code = code;
+    vm_event(vm, EV_EXIT);
+}
+
+/* ---- memory
+ * ------------------------------------------------------------------------------------------- */
+int vm_memory_map(const struct vm *vm, struct mem_range *out, int max)
+{
+    const struct mem_range all[] = {
+        {0, 0x9fc00, 1},
+        {0x9fc00, 0x400, 2},   /* EBDA */
+        {0xf0000, 0x10000, 2}, /* firmware, ACPI tables */
+        {0x100000, vm->low_ram - MIN(vm->low_ram, MIB), 1},
+        {0xfffc0000, 0x40000, 2},
+        {4 * GIB, vm->high_ram, 1},
+    };
+    int n = 0;
+    for (size_t k = 0; k < ARRAY_LEN(all) && n < max; k++)
+        if (all[k].size)
+            out[n++] = all[k];
+    return n;
+}
+
+static void map_ram(struct vm *vm)
+{
+    vm->low_ram = MIN(vm->ram->size, HOLE_START);
+    vm->high_ram = vm->ram->size - vm->low_ram;
+    space_map_ram(vm->mem, 0, vm->low_ram, vm->ram, 0, MAP_RW, 0);
+    if (vm->high_ram)
+        space_map_ram(vm->mem, 4 * GIB, vm->high_ram, vm->ram, vm->low_ram, MAP_RW, 0);
+}
+
+/* A firmware image ends at 4 GiB; its last 128 KiB (or all of it) also end at 1 MiB. */
+static enum status map_firmware(struct vm *vm, const char *path, struct error *err)
+{
+    u8 *data;
+    u64 size;
+    enum status st = load_file(path, BIOS_MAX, &data, &size, err);
+    if (st != ST_OK)
+        return st;
+    if (size & ~PAGE_MASK) {
+        free(data);
+        return fail(err, ST_FORMAT,
+                    "%s: a firmware image is a multiple of 4 KiB, this has %llu bytes", path,
+                    (unsigned long long)size);
+    }
+    vm->bios = data;
+    vm->bios_size = size;
+    u64 alias = MIN(size, 128 * KIB);
+    space_map_rom(vm->mem, 4 * GIB - size, size, data, 1);
+    space_map_rom(vm->mem, MIB - alias, alias, data + size - alias, 1);
+    return ST_OK;
+}
+
+static void fill_cmos(struct vm *vm)
+{
+    u64 ext = vm->low_ram > MIB ? (vm->low_ram - MIB) / KIB : 0;
+    u64 above16 = vm->low_ram > 16 * MIB ? (vm->low_ram - 16 * MIB) / (64 * KIB) : 0;
+    u64 above4g = vm->high_ram / (64 * KIB);
+    ext = MIN(ext, 0xffff);
+    struct {
+        int idx;
+        u64 v;
+    } set[] = {
+        {0x15, 640 & 0xff},
+        {0x16, 640 >> 8},
+        {0x17, ext & 0xff},
+        {0x18, ext >> 8},
+        {0x30, ext & 0xff},
+        {0x31, ext >> 8},
+        {0x34, above16 & 0xff},
+        {0x35, above16 >> 8},
+        {0x5b, above4g & 0xff},
+        {0x5c, above4g >> 8 & 0xff},
+        {0x5d, above4g >> 16},
+        {0x14, 0x06}, /* coprocessor, PS/2 mouse */
+        {0x0f, 0},
+    };
+    for (size_t k = 0; k < ARRAY_LEN(set); k++)
+        mc146818_set(vm->rtc, set[k].idx, (u8)set[k].v);
+}
+
+/* ---- the board
+ * ------------------------------------------------------------------------------------------- */
+static void add_legacy_chips(struct vm *vm)
+{
+    static const u16 com[] = {0x3f8, 0x2f8, 0x3e8, 0x2e8};
+    static const int com_irq[] = {4, 3, 4, 3};
+
+    vm->pic = vm_add(vm, i8259_new(vm->ports, (struct irq){intr_pin, vm, 0}));
+    vm->cpu->pic_ack = inta;
+    vm->cpu->pic_ctx = vm;
+    vm->cpu->ferr_irq = isa(vm, 13);
+    vm->pit = vm_add(vm, i8254_new(vm->ports, 0x40, isa(vm, 0), vm->clk));
+    vm_add(vm, port61_new(vm->ports, vm->pit, vm->clk));
+    vm->rtc = vm_add(vm, mc146818_new(vm->ports, isa(vm, 8), vm->clk));
+    struct device *kbd = vm_add(vm, ps2_keyboard_new());
+    struct device *mouse = vm_add(vm, ps2_mouse_new());
+    struct i8042_wires w = {.irq_kbd = isa(vm, 1),
+                            .irq_mouse = isa(vm, 12),
+                            .reset = {reset_wire, vm, 0},
+                            .a20 = {a20_wire, vm, 0}};
+    vm->i8042 = vm_add(vm, i8042_new(vm->ports, w, kbd, mouse, vm->clk));
+    vm->input = i8042_input(vm->i8042);
+    vm->port92 = vm_add(
+        vm, port92_new(vm->ports, (struct irq){reset_wire, vm, 0}, (struct irq){a20_wire, vm, 0}));
+    vm_add(vm, post_new(vm->ports));
+    vm_add(vm, i8237_new(vm->ports, vm->mem));
+    for (int k = 0; k < VM_MAX_SERIAL; k++)
+        if (vm->cfg.serial[k])
+            vm_add(vm, uart16550_new(vm->ports, com[k], isa(vm, com_irq[k]), vm->cfg.serial[k],
+                                     vm->clk));
+    if (vm->cfg.debugcon)
+        vm_add(vm, debugcon_new(vm->ports, vm->cfg.debugcon));
+    vm_add(vm, debugexit_new(vm->ports, guest_exit, vm));
+    fill_cmos(vm);
+}
+
+enum status pc_new(struct vm *vm, struct error *err)
+{
+    enum status st = ST_OK;
+
+    space_begin(vm->mem);
+    space_begin(vm->ports);
+    map_ram(vm);
+    add_legacy_chips(vm);
+    if (vm->cfg.flat_path)
+        st = map_firmware(vm, vm->cfg.flat_path, err);
+    else if (!vm->cfg.kernel_path)
+        st = map_firmware(vm, vm->cfg.bios_path ? vm->cfg.bios_path : DEFAULT_BIOS, err);
+    space_commit(vm->ports);
+    space_commit(vm->mem);
+    return st;
+}

@@ -1,0 +1,85 @@
+/*
+ * machine/vm_priv.h - the VM as machine/ sees it inside: what owns what.
+ *
+ * You are here: private to machine/. vm.c runs it, pc.c builds the board, loader_*.c put a kernel
+ * into memory.
+ */
+#ifndef MACHINE_VM_PRIV_H
+#define MACHINE_VM_PRIV_H
+
+#include "bus/clock.h"
+#include "bus/inbox.h"
+#include "bus/irq.h"
+#include "bus/ram.h"
+#include "bus/space.h"
+#include "cpu/cpu.h"
+#include "machine/vm.h"
+
+enum { VM_MAX_DEVICES = 48 };
+
+/* What a device or the CPU asked for; looked at between slices. */
+enum vm_event {
+    EV_RESET = 1,
+    EV_POWEROFF = 2,
+    EV_EXIT = 4,
+    EV_TRIPLE = 8,
+    EV_POWER_BUTTON = 16, /* from other threads, by the inbox */
+};
+
+struct vm {
+    struct vm_config cfg; /* strings are copies */
+    struct cpu *cpu;
+    struct ram *ram;
+    struct space *mem, *ports;
+    struct clock *clk;
+    struct inbox *inbox;
+    struct device *devices[VM_MAX_DEVICES]; /* in order of creation; reset in it, freed backwards */
+    int n_devices;
+
+    u64 low_ram, high_ram; /* bytes below the hole under 4 GiB, and from 4 GiB up */
+    u8 *bios, *vgabios;    /* firmware images, page-multiple sizes */
+    u64 bios_size, vgabios_size;
+
+    /* chips the board talks to by name */
+    struct device *pic, *pit, *rtc, *i8042, *port92, *ioapic, *fw_cfg, *vga, *pci, *pm, *fdc;
+    struct input_sink *input;
+    struct screen *screen;
+
+    u64 acpi_rsdp; /* where the board put the RSDP for direct boots, 0: nowhere */
+    u32 events;
+    int exit_code;
+    volatile int stop_wanted;
+    u64 halted_ns;
+    u64 insns_per_us; /* estimate of the CPU's speed, for slice lengths */
+};
+
+/* Adds a device to the VM's list; it owns it from now on. Returns d. */
+struct device *vm_add(struct vm *vm, struct device *d);
+/* Requests an event and ends the running slice. VM's thread. */
+void vm_event(struct vm *vm, u32 ev);
+
+/* ---- board: pc.c -------------------------------------------------------------------------------
+ */
+enum status pc_new(struct vm *vm, struct error *err);
+
+/* ---- loaders: called at power-on and after every reset
+ * ------------------------------------------- */
+/* A file's whole contents, malloc'd; at most max bytes. */
+enum status load_file(const char *path, u64 max, u8 **data, u64 *size, struct error *err);
+/* Linux boot protocol (bzImage); sets memory and CPU state. */
+enum status load_linux(struct vm *vm, struct error *err);
+bool is_bzimage(const u8 *data, u64 size);
+/* ELF with a PVH entry note. */
+enum status load_pvh(struct vm *vm, const u8 *data, u64 size, struct error *err);
+bool is_elf(const u8 *data, u64 size);
+/* Flat 32-bit protected mode at entry: CS 10h, data 18h, interrupts off, a GDT at gdt_at. */
+void enter_flat32(struct vm *vm, u32 entry, u32 gdt_at);
+
+/* The guest's memory map (type 1 usable, 2 reserved), for e820 and firmware. */
+struct mem_range {
+    u64 addr, size;
+    u32 type;
+};
+int vm_memory_map(const struct vm *vm, struct mem_range *out, int max);
+
+#endif
