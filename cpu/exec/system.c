@@ -146,8 +146,9 @@ void exec_xgetbv(struct cpu *cpu, const struct insn *i)
     u32 n = (u32)cpu->gpr[RCX];
     if (n > 1 || (n == 1 && !cpu_has(cpu, FEAT_XGETBV1)))
         raise_gp0(cpu);
-    cpu->gpr[RAX] = (u32)cpu->xcr0;
-    cpu->gpr[RDX] = cpu->xcr0 >> 32;
+    u64 v = n ? native_xinuse(cpu) : cpu->xcr0;
+    cpu->gpr[RAX] = (u32)v;
+    cpu->gpr[RDX] = v >> 32;
 }
 
 void exec_xsetbv(struct cpu *cpu, const struct insn *i)
