@@ -191,8 +191,15 @@ static bool gather_operands(const ZydisDecodedInstruction *d, const ZydisDecoded
     return true;
 }
 
-static bool has_gpr(const ZydisDecodedInstruction *d, const ZydisDecodedOperand *ops)
+/* VEX.W tells the size of a general register, or of memory in its place: outside 64-bit mode it is
+ * ignored, always 32 bits (SDM vol. 2, VMOVD, VCVTSI2SD, VPINSRD ..., VPCMPESTRI). */
+static bool w_is_gpr_size(const ZydisDecodedInstruction *d, const ZydisDecodedOperand *ops)
 {
+    if (d->opcode_map == ZYDIS_OPCODE_MAP_0F &&
+        (d->opcode == 0x2a || d->opcode == 0x6e || (d->opcode == 0x7e && d->raw.vex.pp == 1)))
+        return true;
+    if (d->opcode_map == ZYDIS_OPCODE_MAP_0F3A && (d->opcode == 0x16 || d->opcode == 0x22))
+        return true;
     for (int k = 0; k < d->operand_count; k++)
         if (ops[k].type == ZYDIS_OPERAND_TYPE_REGISTER &&
             is_gpr(ZydisRegisterGetClass(ops[k].reg.value)))
@@ -227,7 +234,7 @@ static bool put_insn(struct code *c, const ZydisDecodedInstruction *d,
 
     if (f->vex) {
         bool w = d->raw.vex.W;
-        if (d->machine_mode != ZYDIS_MACHINE_MODE_LONG_64 && has_gpr(d, ops))
+        if (d->machine_mode != ZYDIS_MACHINE_MODE_LONG_64 && w_is_gpr_size(d, ops))
             w = false;
         PUT(c, 0xc4, (u8)((reg < 8) << 7 | 0x40 | (rm < 8) << 5 | map),
             (u8)(w << 7 | (~vvvv & 15) << 3 | d->raw.vex.L << 2 | d->raw.vex.pp), d->opcode);

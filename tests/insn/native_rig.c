@@ -314,18 +314,55 @@ void rig_run_ours(struct rig *r, const struct insn *i, u64 rip)
     memcpy(r->ours.mem, r->mem, RIG_MEM);
 }
 
+/* The 64-bit code that does what these bytes do in 32-bit mode. */
+static void as_64bit(const ZydisDecodedInstruction *d, const ZydisDecodedOperand *ops, u8 *b)
+{
+    bool gpr = false, is4 = false;
+    if (d->encoding != ZYDIS_INSTRUCTION_ENCODING_VEX)
+        return;
+    for (int k = 0; k < d->operand_count; k++) {
+        is4 |= ops[k].encoding == ZYDIS_OPERAND_ENCODING_IS4;
+        gpr |= ops[k].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+               ZydisRegisterGetClass(ops[k].reg.value) == ZYDIS_REGCLASS_GPR32;
+    }
+    switch (d->mnemonic) {
+    case ZYDIS_MNEMONIC_VCVTSI2SS:
+    case ZYDIS_MNEMONIC_VCVTSI2SD:
+    case ZYDIS_MNEMONIC_VMOVD:
+    case ZYDIS_MNEMONIC_VPINSRD:
+    case ZYDIS_MNEMONIC_VPEXTRD:
+        gpr = true;
+        break;
+    default:
+        break;
+    }
+    b[1] |= 0x20; /* B */
+    b[2] |= 0x40; /* vvvv bit 3 */
+    if (gpr)
+        b[2] &= 0x7f; /* W */
+    if (is4)
+        b[d->length - 1] &= 0x7f;
+}
+
 bool rig_run(struct rig *r, const u8 *bytes)
 {
+    u8 host[15];
     struct insn i;
     ZydisDecodedInstruction d;
     ZydisDecodedOperand ops[ZYDIS_MAX_OPERAND_COUNT];
-    if (!rig_decode(r, bytes, ZYDIS_MACHINE_MODE_LONG_64, &i, &d, ops))
+    if (!rig_decode(r, bytes, r->mode32 ? ZYDIS_MACHINE_MODE_LEGACY_32 : ZYDIS_MACHINE_MODE_LONG_64,
+                    &i, &d, ops))
         return false;
+    memcpy(host, bytes, sizeof(host));
+    if (r->mode32) {
+        as_64bit(&d, ops, host);
+        i.asize = 8; /* the operands are where they are */
+    }
     ZydisFormatter f;
     ZydisFormatterInit(&f, ZYDIS_FORMATTER_STYLE_INTEL);
     ZydisFormatterFormatInstruction(&f, &d, ops, d.operand_count_visible, r->text, sizeof(r->text),
                                     ZYDIS_RUNTIME_ADDRESS_NONE, NULL);
-    run_host(r, bytes, d.length);
+    run_host(r, host, d.length);
     rig_run_ours(r, &i, (u64)(uintptr_t)thunk->insn);
     return true;
 }

@@ -28,6 +28,7 @@ struct rig {
     u64 seed;
     bool plain;     /* memory by pointer; else through the scratch buffer */
     bool tlb;       /* memory in the TLB */
+    bool mode32;    /* ours decodes as 32-bit code, in which some VEX bits mean nothing */
     char text[128]; /* the instruction */
 };
 
@@ -40,7 +41,7 @@ void rig_random_state(struct rig *r, bool unmask);
 /* Decodes with the rows of simd.def and x87.def. False: not ours. */
 bool rig_decode(struct rig *r, const u8 *bytes, ZydisMachineMode mode, struct insn *i,
                 ZydisDecodedInstruction *d, ZydisDecodedOperand *ops);
-/* Runs bytes (64-bit code) both ways from r->in. False: the rows do not have it. */
+/* Runs bytes both ways from r->in. False: the rows do not have it. */
 bool rig_run(struct rig *r, const u8 *bytes);
 /* Runs ours only. */
 void rig_run_ours(struct rig *r, const struct insn *i, u64 rip);

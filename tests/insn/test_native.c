@@ -96,7 +96,8 @@ static void try_form(struct rig *r, const u8 *bytes, int vsib, int rounds, bool 
     struct insn i;
     ZydisDecodedInstruction d;
     ZydisDecodedOperand ops[ZYDIS_MAX_OPERAND_COUNT];
-    if (!rig_decode(r, bytes, ZYDIS_MACHINE_MODE_LONG_64, &i, &d, ops))
+    if (!rig_decode(r, bytes, r->mode32 ? ZYDIS_MACHINE_MODE_LEGACY_32 : ZYDIS_MACHINE_MODE_LONG_64,
+                    &i, &d, ops))
         return;
     for (int k = 0; k < d.operand_count; k++)
         if (ops[k].type == ZYDIS_OPERAND_TYPE_REGISTER && k < d.operand_count_visible &&
@@ -104,7 +105,7 @@ static void try_form(struct rig *r, const u8 *bytes, int vsib, int rounds, bool 
                 ZYDIS_REGISTER_RSP)
             return;
         else if (ops[k].type == ZYDIS_OPERAND_TYPE_MEMORY && k < d.operand_count_visible &&
-                 ops[k].mem.base != ZYDIS_REGISTER_RBX)
+                 ZydisRegisterGetId(ops[k].mem.base) != RBX)
             return;
     t->forms++;
     t->seen[i.row] = true;
@@ -153,8 +154,9 @@ static void legacy_forms(struct rig *r, int rounds, bool unmask, struct tally *t
                     bool mem = form & 8;
                     if (prefix_of[pw & 3])
                         b[n++] = prefix_of[pw & 3];
-                    b[n++] =
-                        (u8)(0x40 | (pw & 4 ? 8 : 0) | (rnd & 4) | (mem ? 0 : (int)(rnd >> 3 & 1)));
+                    if (!r->mode32)
+                        b[n++] = (u8)(0x40 | (pw & 4 ? 8 : 0) | (rnd & 4) |
+                                      (mem ? 0 : (int)(rnd >> 3 & 1)));
                     b[n++] = 0x0f;
                     if (map > 1)
                         b[n++] = map == 2 ? 0x38 : 0x3a;
@@ -167,16 +169,25 @@ static void legacy_forms(struct rig *r, int rounds, bool unmask, struct tally *t
                 }
 }
 
+/* The register field is part of the opcode. */
+static bool is_group(int op)
+{
+    return (op >= 0x71 && op <= 0x73) || op == 0xae;
+}
+
 static void vex_forms(struct rig *r, int rounds, bool unmask, struct tally *t)
 {
     for (int map = 1; map < 4; map++)
         for (int op = 0; op < 256; op++)
             for (int pwl = 0; pwl < 16; pwl++)
-                for (int form = 0; form < 6; form++) {
+                for (int form = 0; form < (is_group(op) ? 48 : 6); form++) {
                     u64 rnd = rig_rand(r);
                     int vvvv = form & 1 ? 15 : (int)(rnd >> 8 & 15);
-                    int reg = (int)(rnd >> 16 & 7), rm = (int)(rnd >> 20 & 7), index = -1;
-                    bool mem = form >= 2, vsib = form >= 4;
+                    int reg = is_group(op) ? form / 6 : (int)(rnd >> 16 & 7),
+                        rm = (int)(rnd >> 20 & 7), index = -1;
+                    bool mem = form % 6 >= 2, vsib = form % 6 >= 4;
+                    if (r->mode32)
+                        rnd &= ~(5ull << 32); /* R and X must be as they are without REX */
                     bool R = rnd >> 32 & 1, B = !mem && (rnd >> 33 & 1), X = rnd >> 34 & 1;
                     u8 b[15] = {0xc4, (u8)(!R << 7 | !X << 6 | !B << 5 | map),
                                 (u8)((pwl & 1) << 7 | vvvv << 3 | (pwl & 2) << 1 | pwl >> 2),
@@ -247,6 +258,31 @@ Test(native, simd_unmasked_exceptions)
     legacy_forms(r, 3, true, &t);
     vex_forms(r, 3, true, &t);
     finish(r, &t, 5000);
+}
+
+/* As 32-bit code: fewer registers, ignored bits, the same stubs. */
+Test(native, simd_of_32_bit_mode)
+{
+    struct tally t = {0};
+    struct rig *r = rig_new(6);
+    r->mode32 = true;
+    legacy_forms(r, 3, false, &t);
+    vex_forms(r, 3, false, &t);
+    finish(r, &t, 5000);
+}
+
+/* Every row has at least one encoding that the tests above run. */
+Test(native, no_row_untested)
+{
+    struct tally t = {0};
+    struct rig *r = rig_new(7);
+    legacy_forms(r, 1, false, &t);
+    vex_forms(r, 1, false, &t);
+    x87_forms(r, 1, false, &t);
+    for (int id = 1; id < INSN_COUNT; id++)
+        if (native_row(&insn_rows[id]))
+            cr_expect(t.seen[id], "%s never ran", insn_rows[id].name);
+    rig_free(r);
 }
 
 Test(native, x87_as_the_host)
