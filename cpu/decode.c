@@ -184,8 +184,8 @@ static void fill_operands(struct insn *i, const ZydisDecodedInstruction *d,
         const ZydisDecodedOperand *op = &ops[k];
         bool visible = k < d->operand_count_visible;
         if (!visible) {
-            if (op->type == ZYDIS_OPERAND_TYPE_MEMORY && !have_mem &&
-                op->mem.segment != ZYDIS_REGISTER_ES && gpr_slot(op->mem.base) != RSP)
+            u8 base = op->type == ZYDIS_OPERAND_TYPE_MEMORY ? gpr_slot(op->mem.base) : GPR_ZERO;
+            if (!have_mem && (base == RSI || base == RBX))
                 i->seg = mem_segment(op->mem.segment, key);
             continue;
         }
@@ -279,6 +279,24 @@ static int invalid(struct insn *i, int len, int vector)
     return -1;
 }
 
+/* Before the 80386 LOCK goes with any instruction: the same bytes without it. */
+static int decode_unlocked(struct cpu *cpu, const u8 *bytes, int avail, u32 key, struct insn *out)
+{
+    u8 rest[15];
+    int n = 0, dropped = 0;
+    avail = MIN(avail, 15);
+    for (int k = 0; k < avail; k++) {
+        if (bytes[k] == 0xf0 && !dropped)
+            dropped = 1;
+        else
+            rest[n++] = bytes[k];
+    }
+    int len = decode_insn(cpu, rest, n, key, out);
+    if (len > 0)
+        out->len = (u8)(len + dropped);
+    return len > 0 ? len + dropped : len;
+}
+
 int decode_insn(struct cpu *cpu, const u8 *bytes, int avail, u32 key, struct insn *out)
 {
     ZydisDecoder dec;
@@ -290,12 +308,16 @@ int decode_insn(struct cpu *cpu, const u8 *bytes, int avail, u32 key, struct ins
     init_decoder(cpu, key, &dec);
     ZyanStatus st = ZydisDecoderDecodeFull(&dec, bytes, (ZyanUSize)avail, &d, ops);
     if (!ZYAN_SUCCESS(st)) {
+        if (st == ZYDIS_STATUS_ILLEGAL_LOCK && !cpu_has(cpu, FEAT_I386))
+            return decode_unlocked(cpu, bytes, avail, key, out);
         if (st == ZYDIS_STATUS_NO_MORE_DATA)
             return avail >= 15 ? invalid(out, 15, EX_GP) : 0;
         return invalid(out, 1, st == ZYDIS_STATUS_INSTRUCTION_TOO_LONG ? EX_GP : EX_UD);
     }
     out->len = d.length;
     enum feature f = isa_feature(d.meta.isa_set);
+    if (d.mnemonic == ZYDIS_MNEMONIC_JCXZ) /* as old as the 8086, whatever the library says */
+        f = FEAT_ALWAYS;
     if (f == FEAT_COUNT || (f != FEAT_ALWAYS && !cpu_has(cpu, f)))
         return invalid(out, d.length, EX_UD);
     if (d.meta.isa_set == ZYDIS_ISA_SET_AVXAES && !cpu_has(cpu, FEAT_AES))

@@ -146,7 +146,7 @@ void exec_imul(struct cpu *cpu, const struct insn *i)
         if (N == 8)                                                                                \
             hi = (u##N)(cpu->gpr[RAX] >> 8);                                                       \
         if (unlikely(!alu_##op##_fits##N(hi, lo, b)))                                              \
-            cpu_raise(cpu, EX_DE);                                                                 \
+            raise_de(cpu);                                                                         \
         u##N q = alu_##op##N(hi, lo, b, &rem, &cpu->fl);                                           \
         wide_write(cpu, N / 8, q, rem);                                                            \
     }

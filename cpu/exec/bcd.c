@@ -8,6 +8,7 @@
  */
 #include "cpu/alu_priv.h"
 #include "cpu/exec/rows_priv.h"
+#include "cpu/exec/template_priv.h"
 #include "cpu/exec_priv.h"
 
 /* The flags of the addition inside, but CF and AF as the instruction sets them. */
@@ -75,7 +76,7 @@ void exec_aam(struct cpu *cpu, const struct insn *i)
 {
     u8 base = (u8)i->imm, al = (u8)cpu->gpr[RAX];
     if (base == 0)
-        cpu_raise(cpu, EX_DE);
+        raise_de(cpu);
     gpr_write(cpu, RAX, 2, (u64)(al / base) << 8 | al % base);
     alu_test8(al % base, 0xff, &cpu->fl);
 }

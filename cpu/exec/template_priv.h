@@ -10,6 +10,15 @@
 #include "cpu/alu_priv.h"
 #include "cpu/exec_priv.h"
 
+/* #DE. The 8086 saves the address of the next instruction (SDM vol. 3, 22.17), later ones that of
+ * the division: without a current instruction the fault is reported at RIP. */
+static inline noreturn void raise_de(struct cpu *cpu)
+{
+    if (!cpu_has(cpu, FEAT_I286))
+        cpu->cur = NULL;
+    cpu_raise(cpu, EX_DE);
+}
+
 /* exec_<op> calls <op>8, <op>16, <op>32 or <op>64 by the size of operand 0. */
 #define BY_SIZE(op)                                                                                \
     void exec_##op(struct cpu *cpu, const struct insn *i)                                          \

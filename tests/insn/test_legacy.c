@@ -121,6 +121,43 @@ Test(legacy, real_mode_stack_wraps)
     box_free(b);
 }
 
+/* The source of a string instruction takes any override, ES too; the destination none. */
+Test(legacy, string_overrides)
+{
+    struct box *b = box_new("host");
+    struct regs r = {0};
+    static const u8 movs[] = {0x26, 0xa4}, xlat[] = {0x26, 0xd7}, lods[] = {0x2e, 0xac};
+    box_mode16(b);
+    b->cpu->seg[SEG_ES].base = 0x20000;
+    b->cpu->seg[SEG_CS].base = 0x30000;
+    r.gpr[RSI] = 0x10;
+    r.gpr[RDI] = 0x20;
+    r.gpr[RBX] = 0x10;
+    *box_mem(b, 0x20010) = 0x5a;
+    *box_mem(b, 0x30011) = 0xa5;
+    cr_assert_eq(box_run(b, movs, 2, &r), -1);
+    cr_assert_eq(*box_mem(b, 0x20020), 0x5a);
+    cr_assert_eq(box_run(b, xlat, 2, &r), -1);
+    cr_assert_eq((u8)r.gpr[RAX], 0x5a);
+    cr_assert_eq(box_run(b, lods, 2, &r), -1);
+    cr_assert_eq((u8)r.gpr[RAX], 0xa5);
+    box_free(b);
+}
+
+/* Before the 80386, LOCK goes with anything; since then only with what it is for. */
+Test(legacy, lock_prefix)
+{
+    static const u8 lock_mov[] = {0xf0, 0x89, 0xc8}, jcxz[] = {0xe3, 0x10};
+    struct insn i;
+    struct box *b = box_new("286");
+    cr_assert_eq(decode_insn(b->cpu, lock_mov, 3, KEY_16 | KEY_REAL, &i), 3);
+    cr_assert_eq(decode_insn(b->cpu, jcxz, 2, KEY_16 | KEY_REAL, &i), 2);
+    box_free(b);
+    b = box_new("386");
+    cr_assert_eq(decode_insn(b->cpu, lock_mov, 3, KEY_16 | KEY_REAL, &i), -1);
+    box_free(b);
+}
+
 /* The 8086 stores SP decremented and shifts by all eight bits of CL (APM vol. 3, PUSH; SDM vol. 3,
  * 22.17). */
 Test(legacy, the_8086_differs)
