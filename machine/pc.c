@@ -7,11 +7,14 @@
 #include "base/log.h"
 #include "devices/debugcon.h"
 #include "devices/debugexit.h"
+#include "devices/i440fx.h"
 #include "devices/i8042.h"
 #include "devices/i8237.h"
 #include "devices/i8254.h"
 #include "devices/i8259.h"
 #include "devices/mc146818.h"
+#include "devices/pci.h"
+#include "devices/piix3.h"
 #include "devices/port61.h"
 #include "devices/port92.h"
 #include "devices/post.h"
@@ -101,15 +104,6 @@ int vm_memory_map(const struct vm *vm, struct mem_range *out, int max)
     return n;
 }
 
-static void map_ram(struct vm *vm)
-{
-    vm->low_ram = MIN(vm->ram->size, HOLE_START);
-    vm->high_ram = vm->ram->size - vm->low_ram;
-    space_map_ram(vm->mem, 0, vm->low_ram, vm->ram, 0, MAP_RW, 0);
-    if (vm->high_ram)
-        space_map_ram(vm->mem, 4 * GIB, vm->high_ram, vm->ram, vm->low_ram, MAP_RW, 0);
-}
-
 /* A firmware image ends at 4 GiB; its last 128 KiB (or all of it) also end at 1 MiB. */
 static enum status map_firmware(struct vm *vm, const char *path, struct error *err)
 {
@@ -128,7 +122,7 @@ static enum status map_firmware(struct vm *vm, const char *path, struct error *e
     vm->bios_size = size;
     u64 alias = MIN(size, 128 * KIB);
     space_map_rom(vm->mem, 4 * GIB - size, size, data, 1);
-    space_map_rom(vm->mem, MIB - alias, alias, data + size - alias, 1);
+    space_map_rom(vm->mem, MIB - alias, alias, data + size - alias, 0);
     return ST_OK;
 }
 
@@ -162,6 +156,34 @@ static void fill_cmos(struct vm *vm)
 
 /* ---- the board
  * ------------------------------------------------------------------------------------------- */
+static void add_pci(struct vm *vm)
+{
+    struct irq lines[16];
+
+    vm->low_ram = i440fx_low_ram(vm->ram->size);
+    vm->high_ram = vm->ram->size - vm->low_ram;
+    vm->pci = vm_add(vm, pci_bus_new(vm->mem, vm->ports));
+    vm_add(vm, i440fx_new(vm->pci, vm->mem, vm->ram));
+    for (int n = 0; n < 16; n++)
+        lines[n] = isa(vm, n);
+    vm_add(vm, piix3_new(vm->pci, 1, lines, (struct irq){reset_wire, vm, 0}));
+}
+
+/* What firmware would have done before it starts a kernel: RAM at C0000-FFFFF, PCI interrupts on
+ * level-triggered IRQ 10 and 11. */
+void pc_setup_without_firmware(struct vm *vm)
+{
+    struct pci_device *host = pci_find(vm->pci, 0);
+    struct pci_device *isa_bridge = pci_find(vm->pci, PCI_DEVFN(1, 0));
+
+    pci_config_write(host, 0x59, 0x30, 1);
+    for (u32 reg = 0x5a; reg <= 0x5f; reg++)
+        pci_config_write(host, reg, 0x33, 1);
+    for (u32 k = 0; k < 4; k++)
+        pci_config_write(isa_bridge, 0x60 + k, k < 2 ? 10 : 11, 1);
+    space_write(vm->ports, 0x4d1, 0x0c, 1);
+}
+
 static void add_legacy_chips(struct vm *vm)
 {
     static const u16 com[] = {0x3f8, 0x2f8, 0x3e8, 0x2e8};
@@ -193,7 +215,6 @@ static void add_legacy_chips(struct vm *vm)
     if (vm->cfg.debugcon)
         vm_add(vm, debugcon_new(vm->ports, vm->cfg.debugcon));
     vm_add(vm, debugexit_new(vm->ports, guest_exit, vm));
-    fill_cmos(vm);
 }
 
 enum status pc_new(struct vm *vm, struct error *err)
@@ -202,8 +223,9 @@ enum status pc_new(struct vm *vm, struct error *err)
 
     space_begin(vm->mem);
     space_begin(vm->ports);
-    map_ram(vm);
     add_legacy_chips(vm);
+    add_pci(vm);
+    fill_cmos(vm);
     if (vm->cfg.flat_path)
         st = map_firmware(vm, vm->cfg.flat_path, err);
     else if (!vm->cfg.kernel_path)

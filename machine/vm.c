@@ -158,8 +158,10 @@ static enum status power_on(struct vm *vm, struct error *err)
     cpu_reset(vm->cpu, false);
     for (int k = 0; k < vm->n_devices; k++)
         device_reset(vm->devices[k]);
-    if (vm->cfg.kernel_path)
+    if (vm->cfg.kernel_path) {
+        pc_setup_without_firmware(vm);
         return load_linux(vm, err);
+    }
     return ST_OK;
 }
 

@@ -61,6 +61,8 @@ void vm_event(struct vm *vm, u32 ev);
 /* ---- board: pc.c -------------------------------------------------------------------------------
  */
 enum status pc_new(struct vm *vm, struct error *err);
+/* After reset, before a direct boot. */
+void pc_setup_without_firmware(struct vm *vm);
 
 /* ---- loaders: called at power-on and after every reset
  * ------------------------------------------- */

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <zlib.h>
 
-enum { RAM_SIZE = 16 << 20, MAX_STEPS = 200000 };
+enum { RAM_SIZE = 16 << 20, MAX_STEPS = 3000 };
 
 struct regs {
     u32 mask;
