@@ -55,6 +55,7 @@ struct chardev {
     /* The device's side. space: how many bytes recv will take now. */
     size_t (*space)(void *ctx);
     void (*recv)(void *ctx, const u8 *buf, size_t len);
+    void (*brk)(void *ctx); /* a break condition arrives; NULL: the device knows none */
     void *ctx;
 };
 static inline void chardev_write(struct chardev *c, const u8 *buf, size_t len)

@@ -220,12 +220,17 @@ static void uart_recv(void *ctx, const u8 *buf, size_t len)
     update(s);
 }
 
-void uart16550_break(struct device *d)
+static void uart_brk(void *ctx)
 {
-    struct uart *s = (struct uart *)d;
+    struct uart *s = ctx;
     if (!(s->mcr & MCR_LOOP))
         receive(s, 0, LSR_BI);
     update(s);
+}
+
+void uart16550_break(struct device *d)
+{
+    uart_brk(d);
 }
 
 /* ---- transmitter and modem lines ------------------------------------------------------------ */
@@ -408,6 +413,7 @@ static void uart_destroy(struct device *d)
     if (s->chr && s->chr->ctx == s) {
         s->chr->space = NULL;
         s->chr->recv = NULL;
+        s->chr->brk = NULL;
         s->chr->ctx = NULL;
     }
     free(s);
@@ -448,6 +454,7 @@ struct device *uart16550_new(struct space *space, gpa base, struct irq irq, stru
     if (chr) {
         chr->space = uart_space;
         chr->recv = uart_recv;
+        chr->brk = uart_brk;
         chr->ctx = s;
     }
     uart_reset(&s->dev);

@@ -1,0 +1,90 @@
+/*
+ * frontends/cli_priv.h - what the files of the `trivisor` command share.
+ *
+ * You are here: main.c picks the subcommand; run.c is `run`; options.c knows every option of it;
+ * drive.c disks; stream.c and io.c serial ports and their host side; term.c the terminal.
+ */
+#ifndef FRONTENDS_CLI_PRIV_H
+#define FRONTENDS_CLI_PRIV_H
+
+#include "base/status.h"
+#include "base/types.h"
+#include "machine/vm.h"
+
+#include <stdio.h>
+
+/* How the process ends. The debug-exit port gives odd numbers (devices/debugexit.h), so ours are
+ * even: a guest cannot pretend to be one of them. */
+enum exit_status {
+    STATUS_POWEROFF = 0, /* the guest switched itself off, or Ctrl-A x */
+    STATUS_USAGE = 2,    /* the command line makes no sense */
+    STATUS_HOST = 4,     /* a file, the host's memory, a failure while running */
+    STATUS_RESET = 6,    /* reset, with -no-reboot */
+    STATUS_TRIPLE = 8,   /* triple fault, with -no-reboot */
+    STATUS_SIGNAL = 10,  /* SIGINT, SIGTERM or SIGHUP */
+};
+
+/* ---- text (text.c) ---- */
+/* The entry of a NULL-terminated list that is nearest to a mistyped word, or NULL when none is
+ * near. */
+const char *nearest(const char *word, const char *const *list);
+/* "512", "64M", "1.5G" is not one; a number without a suffix counts in `unit` bytes. */
+bool parse_size(const char *text, u64 unit, u64 *out);
+/* Decimal or 0x..., all of it, at most max. */
+bool parse_number(const char *text, u64 max, u64 *out);
+bool parse_on_off(const char *text, bool *out);
+/* Cuts the next "key=value" (value NULL without '=') off a comma-separated list; ",," stands for a
+ * comma. Works in place; false at the end. */
+bool next_pair(char **list, char **key, char **value);
+/* Prints the names of a list to stdout, four spaces before each, after a heading. */
+void print_list(const char *heading, const char *const *list);
+
+/* ---- options (options.c) ---- */
+enum drive_bus { DRIVE_IDE, DRIVE_FLOPPY };
+struct drive_spec {
+    char *file;    /* NULL: no medium */
+    char said[64]; /* the option, for messages: "-hda" */
+    enum drive_bus bus;
+    int index; /* -1: the next free */
+    bool cdrom, readonly, snapshot;
+    bool raw; /* format=raw was said: do not guess */
+};
+
+enum { MAX_DRIVES = VM_MAX_IDE + VM_MAX_FLOPPY, MAX_STREAMS = VM_MAX_SERIAL + 1 };
+
+struct run_options {
+    struct vm_config cfg; /* all but drives, serial and debugcon */
+    struct drive_spec drives[MAX_DRIVES];
+    int n_drives;
+    const char *serial[VM_MAX_SERIAL];
+    int n_serial;
+    const char *debugcon;
+    const char *name;
+    bool nographic, display_none, snapshot, stats;
+    bool done; /* a list was asked for and printed: nothing to run */
+};
+
+/* argv without the command's name. ST_INVAL and a message for a mistake. */
+enum status options_parse(int argc, char **argv, struct run_options *o, struct error *err);
+void options_free(struct run_options *o);
+void options_help(FILE *f);
+
+/* ---- drives (drive.c) ---- */
+/* Takes a -drive argument apart. */
+enum status drive_parse(const char *text, struct drive_spec *d, struct error *err);
+/* Gives every drive its place. */
+enum status drives_place(struct run_options *o, struct error *err);
+/* Opens the images into the configuration; on failure none stays open. */
+enum status drives_open(struct run_options *o, struct error *err);
+void drives_close(struct vm_config *cfg);
+
+/* ---- the terminal (term.c): the process has one ---- */
+/* Raw input when stdin is a terminal; what it was is restored by term_restore(), which signal
+ * handlers may call, and on every way out of the process. */
+void term_raw(void);
+void term_restore(void);
+
+/* ---- commands ---- */
+int cmd_run(int argc, char **argv);
+
+#endif

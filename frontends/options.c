@@ -1,0 +1,512 @@
+/*
+ * frontends/options.c - every option of `trivisor run`, said once: the table parses and helps.
+ *
+ * Names are QEMU's where QEMU has the thing. -name and --name are the same; --name=value too.
+ */
+#include "frontends/cli_priv.h"
+#include "base/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum topic { MACHINE, BOOT, DRIVES, CONSOLE, TIME, RUN, N_TOPICS };
+
+struct option {
+    const char *name;
+    const char *arg; /* NULL: none; "[X]", brackets and all: may be left out */
+    enum topic topic;
+    enum status (*take)(struct run_options *o, const char *arg, struct error *err);
+    const char *help; /* NULL: another spelling of the entry before */
+};
+
+/* ---- helpers -------------------------------------------------------------------------------- */
+static enum status unknown_word(struct error *err, const char *what, const char *word,
+                                const char *const *list)
+{
+    const char *near = nearest(word, list);
+    if (near)
+        return fail(err, ST_INVAL, "no %s '%s' (did you mean '%s'?)", what, word, near);
+    return fail(err, ST_INVAL, "no %s '%s' ('help' lists them)", what, word);
+}
+
+/* A word of a list, up to a comma; "help" prints the list. */
+static enum status one_of(struct run_options *o, const char *arg, const char *what,
+                          const char *const *list, struct error *err)
+{
+    char word[64];
+    if (!strcmp(arg, "help") || !strcmp(arg, "?")) {
+        char heading[80];
+        snprintf(heading, sizeof(heading), "Available %ss:", what);
+        print_list(heading, list);
+        o->done = true;
+        return ST_OK;
+    }
+    snprintf(word, sizeof(word), "%.*s", (int)strcspn(arg, ","), arg);
+    for (const char *const *p = list; *p; p++)
+        if (!strcmp(*p, word))
+            return ST_OK;
+    return unknown_word(err, what, word, list);
+}
+
+/* ---- machine -------------------------------------------------------------------------------- */
+static enum status take_memory(struct run_options *o, const char *arg, struct error *err)
+{
+    u64 size;
+    if (!strncmp(arg, "size=", 5))
+        arg += 5;
+    if (!parse_size(arg, MIB, &size))
+        return fail(err, ST_INVAL, "'%s' is no size (512, 64M and 2G are)", arg);
+    if (size < MIB || size > 64 * GIB)
+        return fail(err, ST_RANGE, "%s: a machine has 1M to 64G of memory", arg);
+    if (size & ~PAGE_MASK)
+        return fail(err, ST_INVAL, "%s: no multiple of 4K", arg);
+    o->cfg.ram_size = size;
+    return ST_OK;
+}
+
+static enum status take_cpu(struct run_options *o, const char *arg, struct error *err)
+{
+    o->cfg.cpu = arg;
+    return one_of(o, arg, "CPU model", vm_cpu_models(), err);
+}
+
+static enum status take_machine(struct run_options *o, const char *arg, struct error *err)
+{
+    o->cfg.machine = arg;
+    if (strchr(arg, ','))
+        return fail(err, ST_INVAL, "'%s': machines have no properties yet", arg);
+    return one_of(o, arg, "machine", vm_machines(), err);
+}
+
+static enum status take_engine(struct run_options *o, const char *arg, struct error *err)
+{
+    o->cfg.engine = arg;
+    if (strchr(arg, ','))
+        return fail(err, ST_INVAL, "'%s': engines have no properties yet", arg);
+    return one_of(o, arg, "engine", vm_engines(), err);
+}
+
+static enum status take_smp(struct run_options *o, const char *arg, struct error *err)
+{
+    u64 n;
+    if (!strncmp(arg, "cpus=", 5))
+        arg += 5;
+    if (!parse_number(arg, 255, &n) || n == 0)
+        return fail(err, ST_INVAL, "'%s' is no number of CPUs", arg);
+    return n == 1 ? ST_OK : fail(err, ST_UNSUP, "%s: machines have one CPU so far", arg);
+}
+
+static enum status take_name(struct run_options *o, const char *arg, struct error *err)
+{
+    o->name = arg;
+    return ST_OK;
+}
+
+/* ---- boot ----------------------------------------------------------------------------------- */
+static enum status take_path(const char **to, const char *arg, struct error *err)
+{
+    *to = arg;
+    return *arg ? ST_OK : fail(err, ST_INVAL, "wants a path");
+}
+
+static enum status take_kernel(struct run_options *o, const char *arg, struct error *err)
+{
+    return take_path(&o->cfg.kernel_path, arg, err);
+}
+
+static enum status take_initrd(struct run_options *o, const char *arg, struct error *err)
+{
+    return take_path(&o->cfg.initrd_path, arg, err);
+}
+
+static enum status take_append(struct run_options *o, const char *arg, struct error *err)
+{
+    o->cfg.append = arg;
+    return ST_OK;
+}
+
+static enum status take_bios(struct run_options *o, const char *arg, struct error *err)
+{
+    return take_path(&o->cfg.bios_path, arg, err);
+}
+
+static enum status take_vgabios(struct run_options *o, const char *arg, struct error *err)
+{
+    o->cfg.vgabios_path = !strcmp(arg, "none") ? "" : arg;
+    return ST_OK;
+}
+
+static enum status take_rom(struct run_options *o, const char *arg, struct error *err)
+{
+    return take_path(&o->cfg.flat_path, arg, err);
+}
+
+static enum status take_boot(struct run_options *o, const char *arg, struct error *err)
+{
+    const char *order = strncmp(arg, "order=", 6) ? arg : arg + 6;
+    if (strchr(order, '=') || strchr(order, ','))
+        return fail(err, ST_INVAL, "'%s': wants [order=]LETTERS and nothing else", arg);
+    if (!*order)
+        return fail(err, ST_INVAL, "wants letters of a (floppy), c (disk), d (CD), n (network)");
+    for (const char *p = order; *p; p++) {
+        if (!strchr("acdn", *p))
+            return fail(err, ST_INVAL, "'%c' is none of a (floppy), c (disk), d (CD), n (network)",
+                        *p);
+        if (strchr(p + 1, *p))
+            return fail(err, ST_INVAL, "'%s' has '%c' twice", order, *p);
+    }
+    snprintf(o->cfg.boot_order, sizeof(o->cfg.boot_order), "%s", order);
+    return ST_OK;
+}
+
+/* ---- drives --------------------------------------------------------------------------------- */
+static enum status add_drive(struct run_options *o, struct drive_spec d, struct error *err)
+{
+    if (o->n_drives == MAX_DRIVES) {
+        free(d.file);
+        return fail(err, ST_INVAL, "too many drives: %d IDE and %d floppy at most", VM_MAX_IDE,
+                    VM_MAX_FLOPPY);
+    }
+    o->drives[o->n_drives++] = d;
+    return ST_OK;
+}
+
+static enum status take_drive(struct run_options *o, const char *arg, struct error *err)
+{
+    struct drive_spec d;
+    enum status st = drive_parse(arg, &d, err);
+    if (st) {
+        free(d.file);
+        return st;
+    }
+    return add_drive(o, d, err);
+}
+
+static enum status short_drive(struct run_options *o, const char *said, enum drive_bus bus,
+                               int index, const char *path, struct error *err)
+{
+    struct drive_spec d = {.bus = bus, .index = index};
+    if (!*path)
+        return fail(err, ST_INVAL, "wants a path");
+    d.file = strdup(path);
+    if (!d.file)
+        return fail(err, ST_NOMEM, "out of memory");
+    snprintf(d.said, sizeof(d.said), "%s", said);
+    d.cdrom = !strcmp(said, "-cdrom");
+    return add_drive(o, d, err);
+}
+
+#define SHORT_DRIVE(name, bus, index)                                                              \
+    static enum status take_##name(struct run_options *o, const char *arg, struct error *err)      \
+    {                                                                                              \
+        return short_drive(o, "-" #name, bus, index, arg, err);                                    \
+    }
+SHORT_DRIVE(hda, DRIVE_IDE, 0)
+SHORT_DRIVE(hdb, DRIVE_IDE, 1)
+SHORT_DRIVE(hdc, DRIVE_IDE, 2)
+SHORT_DRIVE(hdd, DRIVE_IDE, 3)
+SHORT_DRIVE(cdrom, DRIVE_IDE, 2)
+SHORT_DRIVE(fda, DRIVE_FLOPPY, 0)
+SHORT_DRIVE(fdb, DRIVE_FLOPPY, 1)
+
+static enum status take_snapshot(struct run_options *o, const char *arg, struct error *err)
+{
+    o->snapshot = true;
+    return ST_OK;
+}
+
+/* ---- console -------------------------------------------------------------------------------- */
+static enum status take_serial(struct run_options *o, const char *arg, struct error *err)
+{
+    if (o->n_serial == VM_MAX_SERIAL)
+        return fail(err, ST_INVAL, "a machine has at most %d serial ports", VM_MAX_SERIAL);
+    o->serial[o->n_serial++] = arg;
+    return ST_OK;
+}
+
+static enum status take_debugcon(struct run_options *o, const char *arg, struct error *err)
+{
+    o->debugcon = arg;
+    return ST_OK;
+}
+
+static enum status take_nographic(struct run_options *o, const char *arg, struct error *err)
+{
+    o->nographic = true;
+    return ST_OK;
+}
+
+static enum status take_display(struct run_options *o, const char *arg, struct error *err)
+{
+    static const char *const kinds[] = {"none", NULL};
+    enum status st = one_of(o, arg, "display", kinds, err);
+    if (st)
+        return fail(err, ST_UNSUP, "'%s': this build has no window; 'none' is all there is", arg);
+    o->display_none = true;
+    return ST_OK;
+}
+
+/* ---- time ----------------------------------------------------------------------------------- */
+static enum status take_icount(struct run_options *o, const char *arg, struct error *err)
+{
+    u64 shift = 0;
+    if (arg && !strncmp(arg, "shift=", 6))
+        arg += 6;
+    if (arg && !parse_number(arg, 10, &shift))
+        return fail(err, ST_INVAL, "'%s': wants a shift of 0 to 10 (2^shift ns an instruction)",
+                    arg);
+    o->cfg.icount = true;
+    o->cfg.icount_shift = (u32)shift;
+    return ST_OK;
+}
+
+static enum status take_rtc(struct run_options *o, const char *arg, struct error *err)
+{
+    struct tm tm = {0};
+    time_t now = time(NULL), t;
+    const char *base = strncmp(arg, "base=", 5) ? "" : arg + 5, *end;
+
+    if (!strcmp(base, "utc")) {
+        o->cfg.rtc_base_ns = -1;
+        return ST_OK;
+    }
+    if (!strcmp(base, "localtime")) {
+        t = localtime_r(&now, &tm) ? now + tm.tm_gmtoff : now;
+    } else {
+        end = strptime(base, "%Y-%m-%dT%H:%M:%S", &tm);
+        if (!end) {
+            tm = (struct tm){0};
+            end = strptime(base, "%Y-%m-%d", &tm);
+        }
+        if (!end || *end)
+            return fail(err, ST_INVAL,
+                        "'%s': wants base=utc, base=localtime, base=2006-06-17T16:01:21 or "
+                        "base=2006-06-17",
+                        arg);
+        t = timegm(&tm);
+        if (t < 0 || tm.tm_year >= 300)
+            return fail(err, ST_RANGE, "'%s': clocks start between 1970 and 2199", arg);
+    }
+    o->cfg.rtc_base_ns = (i64)t * 1000000000;
+    return ST_OK;
+}
+
+/* ---- run ------------------------------------------------------------------------------------ */
+static enum status take_no_reboot(struct run_options *o, const char *arg, struct error *err)
+{
+    o->cfg.no_reboot = true;
+    return ST_OK;
+}
+
+static enum status take_stats(struct run_options *o, const char *arg, struct error *err)
+{
+    o->stats = true;
+    return ST_OK;
+}
+
+static enum status take_debug(struct run_options *o, const char *arg, struct error *err)
+{
+    static const char *const kinds[] = {"guest", "info", "debug", NULL};
+    static const enum log_level level[] = {LOG_GUEST, LOG_INFO, LOG_DEBUG};
+    enum status st = one_of(o, arg, "log", kinds, err);
+    for (int k = 0; kinds[k]; k++)
+        if (!strcmp(arg, kinds[k]) && level[k] > log_level())
+            log_set_level(level[k]);
+    return st;
+}
+
+static enum status take_help(struct run_options *o, const char *arg, struct error *err)
+{
+    options_help(stdout);
+    o->done = true;
+    return ST_OK;
+}
+
+/* ---- the table ------------------------------------------------------------------------------ */
+static const char *const topics[N_TOPICS] = {
+    "Machine", "Firmware and direct boot", "Disks", "Console and serial ports", "Time", "Running",
+};
+
+static const struct option options[] = {
+    {"m", "SIZE", MACHINE, take_memory, "memory; K, M, G may follow, M is meant (default 128M)"},
+    {"cpu", "MODEL", MACHINE, take_cpu, "CPU model; 'help' lists them (default host)"},
+    {"machine", "NAME", MACHINE, take_machine, "board; 'help' lists them (default pc)"},
+    {"M", "NAME", MACHINE, take_machine, NULL},
+    {"engine", "NAME", MACHINE, take_engine, "what runs the instructions; 'help' lists them"},
+    {"accel", "NAME", MACHINE, take_engine, NULL},
+    {"smp", "N", MACHINE, take_smp, "number of CPUs (so far: 1)"},
+    {"name", "TEXT", MACHINE, take_name, "what the process is called in ps and top"},
+
+    {"bios", "FILE", BOOT, take_bios, "system firmware (default: the host's SeaBIOS)"},
+    {"vgabios", "FILE", BOOT, take_vgabios, "video firmware; 'none' for none"},
+    {"boot", "[order=]LETTERS", BOOT, take_boot,
+     "order of a floppy, c disk, d CD, n network (default cda)"},
+    {"kernel", "FILE", BOOT, take_kernel, "boot this kernel: bzImage, or ELF with a PVH note"},
+    {"initrd", "FILE", BOOT, take_initrd, "its initial RAM disk"},
+    {"append", "TEXT", BOOT, take_append, "its command line"},
+    {"rom", "FILE", BOOT, take_rom,
+     "run this image below 4 GiB from the reset vector, no firmware"},
+    {"flat", "FILE", BOOT, take_rom, NULL},
+
+    {"hda", "FILE", DRIVES, take_hda, "raw image or host disk as primary master"},
+    {"hdb", "FILE", DRIVES, take_hdb, "... primary slave"},
+    {"hdc", "FILE", DRIVES, take_hdc, "... secondary master"},
+    {"hdd", "FILE", DRIVES, take_hdd, "... secondary slave"},
+    {"cdrom", "FILE", DRIVES, take_cdrom, "ISO image as CD in the secondary master"},
+    {"fda", "FILE", DRIVES, take_fda, "image in floppy drive A"},
+    {"fdb", "FILE", DRIVES, take_fdb, "... B"},
+    {"drive", "KEYS", DRIVES, take_drive,
+     "file=PATH,if=ide|floppy,media=disk|cdrom,index=N,\n"
+     "readonly=on|off,snapshot=on|off,format=raw (a comma in PATH: two)"},
+    {"snapshot", NULL, DRIVES, take_snapshot, "keep all writes in memory, lose them at the end"},
+
+    {"nographic", NULL, CONSOLE, take_nographic, "no window; serial port 0 on the terminal"},
+    {"display", "none", CONSOLE, take_display, "no window; this build has no other display"},
+    {"serial", "DEV", CONSOLE, take_serial,
+     "next serial port (up to 4): stdio, null, none, pty, file:PATH,\n"
+     "unix:PATH[,server[,nowait]]"},
+    {"debugcon", "DEV", CONSOLE, take_debugcon, "debug console (ports 0xe9 and 0x402), same DEVs"},
+
+    {"rtc", "base=WHEN", TIME, take_rtc, "utc (default), localtime, 2006-06-17[T16:01:21]"},
+    {"icount", "[SHIFT]", TIME, take_icount,
+     "time follows instructions, 2^SHIFT ns each: runs repeat exactly"},
+
+    {"no-reboot", NULL, RUN, take_no_reboot, "a reset ends the run"},
+    {"stats", NULL, RUN, take_stats, "counters on stderr at the end"},
+    {"d", "WHAT", RUN, take_debug, "log on stderr: guest (its mistakes), info, debug"},
+    {"help", NULL, RUN, take_help, "this text"},
+    {"h", NULL, RUN, take_help, NULL},
+};
+
+void options_help(FILE *f)
+{
+    fprintf(f, "usage: trivisor run [options]\n"
+               "Runs a virtual machine. -option and --option are the same.\n");
+    for (int t = 0; t < N_TOPICS; t++) {
+        fprintf(f, "\n%s\n", topics[t]);
+        for (size_t k = 0; k < ARRAY_LEN(options); k++) {
+            const struct option *p = &options[k];
+            char left[64];
+            if (p->topic != (enum topic)t || !p->help)
+                continue;
+            snprintf(left, sizeof(left), "-%s%s%s", p->name, p->arg ? " " : "",
+                     p->arg ? p->arg : "");
+            const char *text = p->help;
+            for (;;) {
+                int n = (int)strcspn(text, "\n");
+                fprintf(f, "  %-22s %.*s\n", left, n, text);
+                if (!text[n])
+                    break;
+                text += n + 1;
+                left[0] = 0;
+            }
+        }
+    }
+    fprintf(f,
+            "\nOn the terminal: Ctrl-A x ends the machine, Ctrl-A b sends a break, Ctrl-A a sends\n"
+            "Ctrl-A, Ctrl-A h helps.\n"
+            "\nExit status\n"
+            "  %-22d the guest switched itself off, or Ctrl-A x\n"
+            "  %-22d the command line makes no sense\n"
+            "  %-22d a file or the host failed\n"
+            "  %-22d reset, with -no-reboot\n"
+            "  %-22d triple fault, with -no-reboot\n"
+            "  %-22d ended by SIGINT, SIGTERM or SIGHUP\n"
+            "  %-22s the guest ended the run through the debug-exit port\n",
+            STATUS_POWEROFF, STATUS_USAGE, STATUS_HOST, STATUS_RESET, STATUS_TRIPLE, STATUS_SIGNAL,
+            "odd");
+}
+
+/* ---- the command line ----------------------------------------------------------------------- */
+static enum status unknown_option(const char *arg, size_t len, struct error *err)
+{
+    const char *names[ARRAY_LEN(options) + 1];
+    char word[64];
+    for (size_t k = 0; k < ARRAY_LEN(options); k++)
+        names[k] = options[k].name;
+    names[ARRAY_LEN(options)] = NULL;
+    snprintf(word, sizeof(word), "%.*s", (int)len, arg);
+    const char *near = nearest(word, names);
+    if (near)
+        return fail(err, ST_INVAL, "unknown option '-%s' (did you mean '-%s'?)", word, near);
+    return fail(err, ST_INVAL, "unknown option '-%s' ('trivisor run -help' lists them)", word);
+}
+
+static const struct option *find_option(const char *name, size_t len)
+{
+    for (size_t k = 0; k < ARRAY_LEN(options); k++)
+        if (strlen(options[k].name) == len && !memcmp(options[k].name, name, len))
+            return &options[k];
+    return NULL;
+}
+
+static bool may_lack_value(const struct option *p)
+{
+    return p->arg[0] == '[' && p->arg[strlen(p->arg) - 1] == ']';
+}
+
+static enum status parse_one(int argc, char **argv, int *at, struct run_options *o,
+                             struct error *err)
+{
+    const char *name = argv[*at], *value = NULL;
+    size_t len;
+
+    if (name[0] != '-' || !name[1])
+        return fail(err, ST_INVAL, "'%s' is no option; a disk image is given with -hda", name);
+    bool two = name[1] == '-';
+    name += 1 + two;
+    len = strlen(name);
+    if (two && strchr(name, '=')) {
+        len = strcspn(name, "=");
+        value = name + len + 1;
+    }
+    const struct option *p = find_option(name, len);
+    if (!p)
+        return unknown_option(name, len, err);
+    if (!p->arg && value)
+        return fail(err, ST_INVAL, "-%s takes no value", p->name);
+    if (p->arg && !value && *at + 1 < argc) {
+        const char *next = argv[*at + 1];
+        /* An optional value is one that cannot be the next option. */
+        if (!may_lack_value(p) || next[0] != '-') {
+            value = next;
+            ++*at;
+        }
+    }
+    if (p->arg && !value && !may_lack_value(p))
+        return fail(err, ST_INVAL, "-%s wants a value: %s", p->name, p->arg);
+
+    struct error why;
+    enum status st = p->take(o, value, &why);
+    return st ? fail(err, st, "-%s: %.480s", p->name, why.msg) : ST_OK;
+}
+
+static enum status check_together(struct run_options *o, struct error *err)
+{
+    const struct vm_config *c = &o->cfg;
+    if (!c->kernel_path && (c->initrd_path || c->append))
+        return fail(err, ST_INVAL, "%s wants -kernel", c->initrd_path ? "-initrd" : "-append");
+    if (c->flat_path && (c->kernel_path || c->bios_path))
+        return fail(err, ST_INVAL, "-rom runs without firmware: not with %s",
+                    c->kernel_path ? "-kernel" : "-bios");
+    return drives_place(o, err);
+}
+
+enum status options_parse(int argc, char **argv, struct run_options *o, struct error *err)
+{
+    enum status st = ST_OK;
+    memset(o, 0, sizeof(*o));
+    vm_config_init(&o->cfg);
+    for (int at = 0; !st && !o->done && at < argc; at++)
+        st = parse_one(argc, argv, &at, o, err);
+    if (!st && !o->done)
+        st = check_together(o, err);
+    return st;
+}
+
+void options_free(struct run_options *o)
+{
+    for (int k = 0; k < o->n_drives; k++)
+        free(o->drives[k].file);
+}

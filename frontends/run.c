@@ -1,0 +1,252 @@
+/*
+ * frontends/run.c - `trivisor run`: files and terminal around one machine, from start to end.
+ */
+#include "frontends/cli_priv.h"
+#include "frontends/stream_priv.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct session {
+    struct run_options o;
+    struct stream *streams[MAX_STREAMS];
+    int n_streams;
+    struct io *io;
+    struct vm *vm;
+};
+
+/* ---- signals: they find the machine here ---------------------------------------------------- */
+static struct vm *_Atomic running;
+static volatile sig_atomic_t signalled;
+
+static void on_signal(int sig)
+{
+    struct vm *vm = running;
+    if (signalled || !vm) {
+        /* The second time, or nothing to stop yet: do not insist on an orderly end. */
+        term_restore();
+        _exit(STATUS_SIGNAL);
+    }
+    signalled = sig;
+    vm_stop(vm);
+}
+
+static void catch_signals(void)
+{
+    static const int sigs[] = {SIGINT, SIGTERM, SIGHUP};
+    struct sigaction old, sa = {.sa_handler = on_signal};
+    sigemptyset(&sa.sa_mask);
+    for (size_t k = 0; k < ARRAY_LEN(sigs); k++) {
+        /* nohup and background shells ignore them on purpose */
+        if (sigaction(sigs[k], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+            sigaction(sigs[k], &sa, NULL);
+    }
+    signal(SIGPIPE, SIG_IGN);
+}
+
+/* ---- before the start ----------------------------------------------------------------------- */
+/* What the machine reads while it is built: told apart here, so that every option complains
+ * alike. The machine itself checks what is inside. */
+static enum status check_file(const char *option, const char *path, struct error *err)
+{
+    struct stat st;
+    if (!path || !*path)
+        return ST_OK;
+    if (stat(path, &st) < 0)
+        return fail(err, status_from_errno(errno), "%s: %s: %s", option, path, strerror(errno));
+    if (S_ISDIR(st.st_mode))
+        return fail(err, ST_FORMAT, "%s: %s: is a directory", option, path);
+    if (!S_ISREG(st.st_mode))
+        return fail(err, ST_FORMAT, "%s: %s: not a regular file", option, path);
+    if (!st.st_size)
+        return fail(err, ST_FORMAT, "%s: %s: is empty", option, path);
+    if (access(path, R_OK) < 0)
+        return fail(err, ST_ACCESS, "%s: %s: %s", option, path, strerror(errno));
+    return ST_OK;
+}
+
+static enum status check_files(const struct vm_config *c, struct error *err)
+{
+    const struct {
+        const char *option, *path;
+    } files[] = {{"-kernel", c->kernel_path},
+                 {"-initrd", c->initrd_path},
+                 {"-bios", c->bios_path},
+                 {"-vgabios", c->vgabios_path},
+                 {"-rom", c->flat_path}};
+    enum status st = ST_OK;
+    for (size_t k = 0; !st && k < ARRAY_LEN(files); k++)
+        st = check_file(files[k].option, files[k].path, err);
+    return st;
+}
+
+static enum status open_stream(struct session *s, const char *spec, const char *what, bool output,
+                               struct chardev **out, struct error *err)
+{
+    struct stream *st;
+    struct error why;
+    enum status status = stream_open(spec, what, output, &st, &why);
+    if (status)
+        return fail(err, status, "%s: %.480s", what, why.msg);
+    *out = (struct chardev *)st;
+    if (st) {
+        s->streams[s->n_streams++] = st;
+        io_add(s->io, st);
+    }
+    return ST_OK;
+}
+
+static enum status open_streams(struct session *s, struct error *err)
+{
+    static const char *const names[VM_MAX_SERIAL] = {"serial0", "serial1", "serial2", "serial3"};
+    struct run_options *o = &s->o;
+    enum status st = ST_OK;
+    int on_terminal = 0;
+
+    if (!o->n_serial) {
+        /* A window would show the screen; without one the serial port is all there is to see. */
+        o->serial[o->n_serial++] = o->display_none && !o->nographic ? "null" : "stdio";
+        if (!o->nographic && !o->display_none)
+            fprintf(stderr, "trivisor: this build has no window: serial port 0 is on the terminal, "
+                            "as with -nographic (Ctrl-A h helps)\n");
+    }
+    for (int k = 0; k < o->n_serial; k++)
+        on_terminal += stream_is_stdio(o->serial[k]);
+    if (on_terminal > 1)
+        return fail(err, ST_INVAL, "-serial: only one port can be on stdio");
+    for (int k = 0; !st && k < o->n_serial; k++)
+        st = open_stream(s, o->serial[k], names[k], false, &o->cfg.serial[k], err);
+    if (!st && o->debugcon)
+        st = open_stream(s, o->debugcon, "debugcon", true, &o->cfg.debugcon, err);
+    return st;
+}
+
+static enum status start(struct session *s, struct error *err)
+{
+    enum status st;
+    s->io = io_new();
+    if (!s->io)
+        return fail(err, ST_NOMEM, "cannot make an eventfd: %s", strerror(errno));
+    st = check_files(&s->o.cfg, err);
+    if (!st)
+        st = drives_open(&s->o, err);
+    if (!st)
+        st = open_streams(s, err);
+    if (!st) {
+        st = vm_new(&s->o.cfg, &s->vm, err);
+        if (!st) { /* the images are the machine's now */
+            memset(s->o.cfg.ide, 0, sizeof(s->o.cfg.ide));
+            memset(s->o.cfg.floppy, 0, sizeof(s->o.cfg.floppy));
+        }
+    }
+    if (!st) {
+        running = s->vm;
+        for (int k = 0; k < s->n_streams; k++)
+            if (s->streams[k]->stdio && s->streams[k]->fd_in >= 0)
+                term_raw();
+        if (!io_start(s->io, s->vm))
+            st = fail(err, ST_NOMEM, "cannot start a thread");
+    }
+    return st;
+}
+
+static void finish(struct session *s)
+{
+    if (s->io)
+        io_stop(s->io);
+    term_restore();
+    running = NULL;
+    vm_free(s->vm);
+    drives_close(&s->o.cfg);
+    for (int k = 0; k < s->n_streams; k++)
+        stream_close(s->streams[k]);
+    io_free(s->io);
+    options_free(&s->o);
+}
+
+/* ---- the end -------------------------------------------------------------------------------- */
+static void print_stats(const struct vm *vm)
+{
+    struct vm_stats t;
+    vm_stats(vm, &t);
+    const struct {
+        const char *name;
+        u64 n;
+    } rows[] = {{"instructions", t.insns},
+                {"virtual time, us", t.run_ns / 1000},
+                {"halted, us", t.halted_ns / 1000},
+                {"device accesses", t.io_accesses},
+                {"interrupts", t.interrupts},
+                {"exceptions", t.exceptions},
+                {"hypercalls", t.hypercalls},
+                {"TLB misses", t.tlb_misses},
+                {"blocks decoded", t.blocks_decoded},
+                {"blocks invalidated", t.block_invalidations}};
+    for (size_t k = 0; k < ARRAY_LEN(rows); k++)
+        fprintf(stderr, "%-18s %20" PRIu64 "\n", rows[k].name, rows[k].n);
+}
+
+static int status_of(struct session *s, enum vm_stop why, const struct error *err)
+{
+    switch (why) {
+    case VM_STOP_POWEROFF:
+        return STATUS_POWEROFF;
+    case VM_STOP_RESET:
+        return STATUS_RESET;
+    case VM_STOP_TRIPLE_FAULT:
+        log_error("triple fault");
+        return STATUS_TRIPLE;
+    case VM_STOP_REQUEST:
+        return signalled ? STATUS_SIGNAL : STATUS_POWEROFF;
+    case VM_STOP_EXIT:
+        return vm_exit_code(s->vm) & 0xff;
+    case VM_STOP_ERROR:
+        log_error("%s", err->msg[0] ? err->msg : "the machine failed");
+        break;
+    }
+    return STATUS_HOST;
+}
+
+int cmd_run(int argc, char **argv)
+{
+    struct session *s = calloc(1, sizeof(*s));
+    struct error err = {{0}};
+    int status;
+
+    if (!s) {
+        log_error("out of memory");
+        return STATUS_HOST;
+    }
+    if (options_parse(argc, argv, &s->o, &err) != ST_OK) {
+        log_error("%s", err.msg);
+        status = STATUS_USAGE;
+    } else if (s->o.done) {
+        status = STATUS_POWEROFF;
+    } else {
+        if (s->o.name)
+            prctl(PR_SET_NAME, s->o.name);
+        catch_signals();
+        enum status st = start(s, &err);
+        if (st) {
+            log_error("%s", err.msg);
+            status = st == ST_INVAL ? STATUS_USAGE : STATUS_HOST;
+        } else {
+            enum vm_stop why = vm_run(s->vm, &err);
+            io_stop(s->io);
+            term_restore();
+            if (s->o.stats)
+                print_stats(s->vm);
+            status = status_of(s, why, &err);
+        }
+    }
+    finish(s);
+    free(s);
+    return status;
+}

@@ -1,0 +1,97 @@
+/*
+ * frontends/term.c - the terminal's mode: raw while a serial port is on it, restored always.
+ *
+ * The process has one terminal and signal handlers must find it, so this state is the file's.
+ * Covered ways out: exit(), SIGABRT and the CPU's own fault signals (restore, then die as if we
+ * had not been there), SIGTSTP and SIGCONT. SIGKILL is not: type "reset".
+ */
+#include "frontends/cli_priv.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+static struct termios cooked, raw;
+static volatile sig_atomic_t is_raw; /* the terminal is raw now */
+static volatile sig_atomic_t wanted; /* it should be while we run */
+
+static void set(const struct termios *t)
+{
+    /* From the background this would stop us: SIGTTOU. Blocked, it just works. */
+    sigset_t ttou, before;
+    sigemptyset(&ttou);
+    sigaddset(&ttou, SIGTTOU);
+    sigprocmask(SIG_BLOCK, &ttou, &before);
+    tcsetattr(STDIN_FILENO, TCSANOW, t);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+}
+
+void term_restore(void)
+{
+    wanted = 0;
+    if (is_raw) {
+        is_raw = 0;
+        set(&cooked);
+    }
+}
+
+/* The handler is gone when this runs (SA_RESETHAND): returning repeats a fault, raising repeats
+ * the rest, and the process dies of the signal it was sent. */
+static void on_fatal(int sig)
+{
+    term_restore();
+    raise(sig);
+}
+
+static void on_stop(int sig)
+{
+    if (is_raw) {
+        is_raw = 0;
+        set(&cooked);
+    }
+    raise(SIGSTOP);
+}
+
+static void on_continue(int sig)
+{
+    /* In the background the terminal is someone else's. */
+    if (wanted && !is_raw && tcgetpgrp(STDIN_FILENO) == getpgrp()) {
+        is_raw = 1;
+        set(&raw);
+    }
+}
+
+static void handle(int sig, void (*fn)(int), int flags)
+{
+    struct sigaction old, sa = {.sa_handler = fn, .sa_flags = flags};
+    sigemptyset(&sa.sa_mask);
+    /* Whoever has a handler already (a sanitizer) knows better what to print. */
+    if (sigaction(sig, NULL, &old) == 0 && old.sa_handler == SIG_DFL)
+        sigaction(sig, &sa, NULL);
+}
+
+void term_raw(void)
+{
+    static const int fatal[] = {SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGQUIT};
+
+    if (!isatty(STDIN_FILENO) || tcgetattr(STDIN_FILENO, &cooked) < 0)
+        return;
+    raw = cooked;
+    raw.c_iflag &= ~(tcflag_t)(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON);
+    raw.c_lflag &= ~(tcflag_t)(ECHO | ECHONL | ICANON | IEXTEN | ISIG);
+    raw.c_cflag &= ~(tcflag_t)(CSIZE | PARENB);
+    raw.c_cflag |= CS8;
+    raw.c_cc[VMIN] = 1;
+    raw.c_cc[VTIME] = 0;
+    /* Output stays cooked: our own messages end in a bare newline. */
+    for (size_t k = 0; k < ARRAY_LEN(fatal); k++)
+        handle(fatal[k], on_fatal, SA_RESETHAND | SA_NODEFER);
+    handle(SIGTSTP, on_stop, SA_RESTART);
+    handle(SIGCONT, on_continue, SA_RESTART);
+    atexit(term_restore);
+    wanted = 1;
+    is_raw = 1;
+    set(&raw);
+}
