@@ -112,14 +112,18 @@ static always_inline gla linear_pc(const struct cpu *c)
  */
 /* Optimised builds chain handlers by tail calls; sanitized and debug builds return to a loop. */
 #if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(TRV_TRAMPOLINE)
+#define DISPATCH_INLINED(c, i) return (i)->run((c), (i))
 #if defined(__clang__)
 #define DISPATCH(c, i) __attribute__((musttail)) return (i)->run((c), (i))
 #else
 #define DISPATCH(c, i) return (i)->run((c), (i))
 #endif
 #else
-#define DISPATCH(c, i) return (i)
+#define DISPATCH(c, i)         return (i)
+#define DISPATCH_INLINED(c, i) return (i)
 #endif
+/* DISPATCH_INLINED: in functions that are not handlers themselves but inlined into the end of one
+ * (a guaranteed tail call needs a handler's own parameters). */
 
 /* A tail call to another handler, or (trampoline builds) a plain call that returns what is next. */
 #if defined(__clang__) && defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__)
@@ -139,7 +143,7 @@ static always_inline const struct insn *block_enter(struct cpu *c, struct block 
         return enter_refused(c, b);
     c->gpr[GPR_BLOCK] = c->rip;
     c->block = b;
-    DISPATCH(c, b->insn);
+    DISPATCH_INLINED(c, b->insn);
 }
 
 /* To wherever cpu->rip points now, through the jump cache; NULL (the run loop) when it misses. */
