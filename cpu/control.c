@@ -66,6 +66,7 @@ void update_mode(struct cpu *cpu)
     else
         cpu->view = (cpu->cr4 & CR4_SMAP) && !(cpu->flsys & FL_AC) ? VIEW_SUP : VIEW_SUP_AC;
 
+    cpu->tlb = cpu->mmu.tlb[cpu->view];
     cpu->fpu_trap = cpu->cr0 & (CR0_EM | CR0_TS);
     cpu->sse_trap = cpu->fpu_trap || !(cpu->cr4 & CR4_OSFXSR);
     cpu->avx_trap = (cpu->cr0 & CR0_TS) || !(cpu->cr4 & CR4_OSXSAVE) || (cpu->xcr0 & 6) != 6;

@@ -208,6 +208,7 @@ struct cpu {
     bool fpu_trap; /* CR0.EM or TS: x87/MMX must look before running */
     bool sse_trap; /* CR0.EM, TS or !OSFXSR */
     bool avx_trap; /* sse_trap, !OSXSAVE or XCR0 without AVX */
+    struct tlb_entry *tlb;  /* mmu.tlb[view] */
     struct seg seg[SEG_COUNT];
 
     /* ---- system registers ---- */

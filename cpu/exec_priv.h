@@ -175,11 +175,17 @@ void mem_write_slow(struct cpu *cpu, int s, gla a, u64 v, int size);
 hva mem_rmw_slow(struct cpu *cpu, int s, gla a, int size);
 const u8 *mem_read_ptr_slow(struct cpu *cpu, int s, gla a, int size);
 
+/* The entry for a in the current view. */
+static always_inline struct tlb_entry *tlb_slot(const struct cpu *c, gla a)
+{
+    return &c->tlb[(a >> PAGE_SHIFT) & (TLB_SIZE - 1)];
+}
+
 #define TLB_HIT(c, e, tag, a, size) likely((((a) + (u64)((size)-1)) & PAGE_MASK) == (e)->tag)
 
 static always_inline u64 lin_read(struct cpu *c, int s, gla a, int size)
 {
-    struct tlb_entry *e = mmu_slot(&c->mmu, c->view, a);
+    struct tlb_entry *e = tlb_slot(c, a);
     if (TLB_HIT(c, e, rtag, a, size)) {
         const u8 *p = (const u8 *)(a + e->add);
         return size == 1 ? *p : size == 2 ? ld_u16(p) : size == 4 ? ld_u32(p) : ld_u64(p);
@@ -188,7 +194,7 @@ static always_inline u64 lin_read(struct cpu *c, int s, gla a, int size)
 }
 static always_inline void lin_write(struct cpu *c, int s, gla a, u64 v, int size)
 {
-    struct tlb_entry *e = mmu_slot(&c->mmu, c->view, a);
+    struct tlb_entry *e = tlb_slot(c, a);
     if (TLB_HIT(c, e, wtag, a, size)) {
         u8 *p = (u8 *)(a + e->add);
         if (size == 1)
@@ -216,7 +222,7 @@ static always_inline void mem_write(struct cpu *c, int s, gva off, u64 v, int si
 static always_inline hva mem_rmw(struct cpu *c, int s, gva off, int size)
 {
     gla a = seg_linear(c, s, off, (u32)size, true);
-    struct tlb_entry *e = mmu_slot(&c->mmu, c->view, a);
+    struct tlb_entry *e = tlb_slot(c, a);
     if (TLB_HIT(c, e, wtag, a, size))
         return (hva)(a + e->add);
     return mem_rmw_slow(c, s, a, size);
@@ -225,7 +231,7 @@ static always_inline hva mem_rmw(struct cpu *c, int s, gva off, int size)
 static always_inline const u8 *mem_read_ptr(struct cpu *c, int s, gva off, int size)
 {
     gla a = seg_linear(c, s, off, (u32)size, false);
-    struct tlb_entry *e = mmu_slot(&c->mmu, c->view, a);
+    struct tlb_entry *e = tlb_slot(c, a);
     if (TLB_HIT(c, e, rtag, a, size))
         return (const u8 *)(a + e->add);
     return mem_read_ptr_slow(c, s, a, size);

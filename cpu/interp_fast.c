@@ -18,10 +18,29 @@
  */
 #define EA_A8(N, w) (c->gpr[i->base] + (c->gpr[i->index] << i->scale) + (u64)i->disp)
 #define EA_A4(N, w) ((u64)(u32)EA_A8(N, w))
-#define EA_AX(N, w) seg_linear(c, i->seg, op_ea(c, i), N / 8, w)
+#define EA_AX(N, w) seg_linear(c, i->seg, op_ea(c, i), N / 8, w) /* cpu->cur is set */
 
-#define LOAD(N, A)      (c->cur = i, (u##N)lin_read(c, i->seg, EA_##A(N, false), N / 8))
-#define STORE(N, A, v)  (c->cur = i, lin_write(c, i->seg, EA_##A(N, true), (v), N / 8))
+/* A TLB miss leaves by `slow`, which does the whole instruction: the handler needs no frame. */
+#define LOAD_AT(N, ea, slow)                                                                       \
+    ({                                                                                             \
+        c->cur = i;                                                                                \
+        gla a_ = (ea);                                                                             \
+        struct tlb_entry *e_ = tlb_slot(c, a_);                                                    \
+        if (unlikely(!TLB_HIT(c, e_, rtag, a_, N / 8)))                                            \
+            DISPATCH_TO(slow, c, i);                                                               \
+        ld_u##N((const void *)(a_ + e_->add));                                                     \
+    })
+#define STORE_AT(N, ea, v, slow)                                                                   \
+    do {                                                                                           \
+        c->cur = i;                                                                                \
+        gla a_ = (ea);                                                                             \
+        struct tlb_entry *e_ = tlb_slot(c, a_);                                                    \
+        if (unlikely(!TLB_HIT(c, e_, wtag, a_, N / 8)))                                            \
+            DISPATCH_TO(slow, c, i);                                                               \
+        st_u##N((void *)(a_ + e_->add), (v));                                                      \
+    } while (0)
+#define LOAD(N, A)      LOAD_AT(N, EA_##A(N, false), run_generic)
+#define STORE(N, A, v)  STORE_AT(N, EA_##A(N, true), (v), run_generic)
 #define REG(N, k)       ((u##N)c->gpr[i->reg[k]])
 #define SETREG(N, k, v) gpr_write(c, i->reg[k], N / 8, (v))
 
@@ -69,8 +88,9 @@
     }                                                                                              \
     HANDLER(op##_mr##N##A)                                                                         \
     {                                                                                              \
-        gla a = (c->cur = i, EA_##A(N, true));                                                     \
-        struct tlb_entry *e = mmu_slot(&c->mmu, c->view, a);                                       \
+        c->cur = i;                                                                                \
+        gla a = EA_##A(N, true);                                                                   \
+        struct tlb_entry *e = tlb_slot(c, a);                                                      \
         if (unlikely(!TLB_HIT(c, e, wtag, a, N / 8)))                                              \
             DISPATCH_TO(run_generic, c, i);                                                        \
         void *p = (void *)(a + e->add);                                                            \
@@ -79,8 +99,9 @@
     }                                                                                              \
     HANDLER(op##_mi##N##A)                                                                         \
     {                                                                                              \
-        gla a = (c->cur = i, EA_##A(N, true));                                                     \
-        struct tlb_entry *e = mmu_slot(&c->mmu, c->view, a);                                       \
+        c->cur = i;                                                                                \
+        gla a = EA_##A(N, true);                                                                   \
+        struct tlb_entry *e = tlb_slot(c, a);                                                      \
         if (unlikely(!TLB_HIT(c, e, wtag, a, N / 8)))                                              \
             DISPATCH_TO(run_generic, c, i);                                                        \
         void *p = (void *)(a + e->add);                                                            \
@@ -284,14 +305,13 @@ static always_inline u64 sp_add(struct cpu *c, int bits, i64 d)
     u64 sp = c->gpr[RSP] + (u64)d;
     return bits == 64 ? sp : (u32)sp;
 }
-#define PUSH(N, v)                                                                                 \
+#define PUSH_OR(N, v, slow)                                                                        \
     u64 sp = sp_add(c, N, -(N / 8));                                                               \
-    c->cur = i;                                                                                    \
-    lin_write(c, SEG_SS, sp, (v), N / 8);                                                          \
+    STORE_AT(N, sp, (u##N)(v), slow);                                                              \
     c->gpr[RSP] = sp
-#define POP(N, var)                                                                                \
-    c->cur = i;                                                                                    \
-    u##N var = (u##N)lin_read(c, SEG_SS, sp_add(c, N, 0), N / 8)
+#define POP_OR(N, var, slow) u##N var = LOAD_AT(N, sp_add(c, N, 0), slow)
+#define PUSH(N, v)           PUSH_OR(N, v, run_generic)
+#define POP(N, var)          POP_OR(N, var, run_generic)
 #define STACK(N)                                                                                   \
     HANDLER(push_r##N)                                                                             \
     {                                                                                              \
@@ -313,8 +333,7 @@ static always_inline u64 sp_add(struct cpu *c, int bits, i64 d)
     HANDLER(leave_##N)                                                                             \
     {                                                                                              \
         u64 bp = (u##N)c->gpr[RBP];                                                                \
-        c->cur = i;                                                                                \
-        c->gpr[RBP] = lin_read(c, SEG_SS, bp, N / 8);                                              \
+        c->gpr[RBP] = LOAD_AT(N, bp, run_generic);                                                 \
         c->gpr[RSP] = (u##N)(bp + N / 8);                                                          \
         NEXT;                                                                                      \
     }
@@ -425,12 +444,12 @@ static run_fn *const cmov_handlers[2][16] = {CC_TABLE(cmov_, _32), CC_TABLE(cmov
     }                                                                                              \
     HANDLER(call_rel_##M)                                                                          \
     {                                                                                              \
-        PUSH(M, NOT(M));                                                                           \
+        PUSH_OR(M, NOT(M), run_branch);                                                            \
         FOLLOW(0, TAKEN(M));                                                                       \
     }                                                                                              \
     HANDLER(ret_##M)                                                                               \
     {                                                                                              \
-        POP(M, target);                                                                            \
+        POP_OR(M, target, run_branch);                                                             \
         if (M == 64 && unlikely(!is_canonical(target)))                                            \
             DISPATCH_TO(run_branch, c, i);                                                         \
         c->gpr[RSP] = sp_add(c, M, M / 8);                                                         \
@@ -450,7 +469,7 @@ static run_fn *const cmov_handlers[2][16] = {CC_TABLE(cmov_, _32), CC_TABLE(cmov
         u64 target = REG(M, 0);                                                                    \
         if (M == 64 && unlikely(!is_canonical(target)))                                            \
             DISPATCH_TO(run_branch, c, i);                                                         \
-        PUSH(M, NOT(M));                                                                           \
+        PUSH_OR(M, NOT(M), run_branch);                                                            \
         c->rip = target;                                                                           \
         DISPATCH_CALL(jump_any(c));                                                                \
     }

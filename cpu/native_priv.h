@@ -129,7 +129,7 @@ static always_inline void native_mem(struct cpu *cpu, const struct insn *i, cons
             native_check_mf(cpu);
         raise_gp0(cpu);
     }
-    struct tlb_entry *e = mmu_slot(&cpu->mmu, cpu->view, a);
+    struct tlb_entry *e = tlb_slot(cpu, a);
     if (likely(((a + s->size - 1u) & PAGE_MASK) == (store ? e->wtag : e->rtag)))
         stub_call(cpu, s, (void *)(a + e->add));
     else
