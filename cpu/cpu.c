@@ -157,6 +157,11 @@ void cpu_raise_nmi(struct cpu *cpu)
     cpu_cut_slice(cpu);
 }
 
+void cpu_apic_message(struct cpu *cpu, u32 dest, bool logical, int mode, int vector, bool level)
+{
+    lapic_message(cpu->lapic, dest, logical, mode, vector, level);
+}
+
 void cpu_set_a20(struct cpu *cpu, bool on)
 {
     mmu_set_a20(&cpu->mmu, on);

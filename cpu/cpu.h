@@ -315,6 +315,9 @@ u64 cpu_icount(const struct cpu *cpu);
 /* ---- pins ------------------------------------------------------------------------------------ */
 void cpu_set_intr(struct cpu *cpu, bool level); /* PIC's INTR (also LINT0) */
 void cpu_raise_nmi(struct cpu *cpu);
+/* A message on the interrupt bus (I/O APIC, MSI) for this CPU's local APIC, which it must have.
+ * mode: 0 fixed, 1 lowest priority, 2 SMI, 4 NMI, 5 INIT, 7 ExtINT. */
+void cpu_apic_message(struct cpu *cpu, u32 dest, bool logical, int mode, int vector, bool level);
 /* The board's answer to ferr_irq (port F0h on a PC): lowers it and asserts IGNNE# until the FPU's
  * error is cleared. Own thread. */
 void cpu_ferr_ack(struct cpu *cpu);

@@ -5,6 +5,7 @@
  * that is the chips' business.
  */
 #include "base/log.h"
+#include "devices/acpi_pm.h"
 #include "devices/debugcon.h"
 #include "devices/debugexit.h"
 #include "devices/i440fx.h"
@@ -12,6 +13,7 @@
 #include "devices/i8237.h"
 #include "devices/i8254.h"
 #include "devices/i8259.h"
+#include "devices/ioapic.h"
 #include "devices/mc146818.h"
 #include "devices/pci.h"
 #include "devices/piix3.h"
@@ -21,12 +23,16 @@
 #include "devices/ps2_keyboard.h"
 #include "devices/ps2_mouse.h"
 #include "devices/uart16550.h"
+#include "machine/acpi_tables.h"
 #include "machine/vm_priv.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define HOLE_START      0xc0000000ull /* PCI memory below 4 GiB */
+#define PM_BASE         0x600
+#define ACPI_RSDP_AT    0xf0000ull
+#define ACPI_TABLES_AT  0xf0040ull
 #define BIOS_MAX        (4 * MIB)
 #define DEFAULT_BIOS    "/usr/share/seabios/bios-256k.bin"
 #define DEFAULT_VGABIOS "/usr/share/seabios/vgabios-stdvga.bin"
@@ -40,6 +46,10 @@ static void isa_irq(void *ctx, int n, bool level)
     struct vm *vm = ctx;
     struct irq line = i8259_line(vm->pic, n);
     irq_set(&line, level);
+    if (vm->ioapic) {
+        line = ioapic_line(vm->ioapic, n == 0 ? 2 : n);
+        irq_set(&line, level);
+    }
 }
 
 static struct irq isa(struct vm *vm, int n)
@@ -156,6 +166,32 @@ static void fill_cmos(struct vm *vm)
 
 /* ---- the board
  * ------------------------------------------------------------------------------------------- */
+static void to_lapic(void *ctx, u32 dest, bool logical, int mode, int vector, bool level)
+{
+    struct vm *vm = ctx;
+    if (vm->cpu->lapic)
+        cpu_apic_message(vm->cpu, dest, logical, mode, vector, level);
+}
+
+static void from_lapic_eoi(void *ctx, int vector)
+{
+    struct vm *vm = ctx;
+    ioapic_eoi(vm->ioapic, vector);
+}
+
+/* A write to 0xfeexxxxx: Intel SDM vol. 3, 10.11. */
+static void msi(void *ctx, u64 addr, u32 data)
+{
+    if ((addr & ~0xfffffull) == 0xfee00000)
+        to_lapic(ctx, (u32)(addr >> 12) & 0xff, addr & 4, (int)(data >> 8) & 7, (int)(data & 0xff),
+                 data & 0x8000);
+}
+
+static void power_off(void *ctx)
+{
+    vm_event(ctx, EV_POWEROFF);
+}
+
 static void add_pci(struct vm *vm)
 {
     struct irq lines[16];
@@ -167,6 +203,28 @@ static void add_pci(struct vm *vm)
     for (int n = 0; n < 16; n++)
         lines[n] = isa(vm, n);
     vm_add(vm, piix3_new(vm->pci, 1, lines, (struct irq){reset_wire, vm, 0}));
+    vm->pm = vm_add(
+        vm, acpi_pm_new(vm->pci, PCI_DEVFN(1, 3), vm->ports, isa(vm, 9), power_off, vm, vm->clk));
+    pci_bus_set_msi(vm->pci, msi, vm);
+}
+
+/* ACPI tables where a BIOS would have them: in the F segment. */
+static void place_acpi(struct vm *vm)
+{
+    struct acpi_board b = {.low_ram = vm->low_ram,
+                           .high_ram = vm->high_ram,
+                           .pm_base = PM_BASE,
+                           .gpe_base = ACPI_PM_GPE,
+                           .ioapic = vm->ioapic != NULL,
+                           .cpus = 1};
+    struct acpi_blob *blob = malloc(sizeof(*blob));
+    CHECK(blob);
+    acpi_build(&b, blob);
+    acpi_place(blob, ACPI_TABLES_AT);
+    space_write_bulk(vm->mem, ACPI_RSDP_AT, blob->rsdp, sizeof(blob->rsdp));
+    space_write_bulk(vm->mem, ACPI_TABLES_AT, blob->tables, blob->len);
+    vm->acpi_rsdp = ACPI_RSDP_AT;
+    free(blob);
 }
 
 /* What firmware would have done before it starts a kernel: RAM at C0000-FFFFF, PCI interrupts on
@@ -182,6 +240,10 @@ void pc_setup_without_firmware(struct vm *vm)
     for (u32 k = 0; k < 4; k++)
         pci_config_write(isa_bridge, 0x60 + k, k < 2 ? 10 : 11, 1);
     space_write(vm->ports, 0x4d1, 0x0c, 1);
+    struct pci_device *pm = pci_find(vm->pci, PCI_DEVFN(1, 3));
+    pci_config_write(pm, 0x40, PM_BASE | 1, 4);
+    pci_config_write(pm, 0x80, 1, 1);
+    place_acpi(vm);
 }
 
 static void add_legacy_chips(struct vm *vm)
@@ -193,6 +255,11 @@ static void add_legacy_chips(struct vm *vm)
     vm->cpu->pic_ack = inta;
     vm->cpu->pic_ctx = vm;
     vm->cpu->ferr_irq = isa(vm, 13);
+    if (vm->cpu->lapic) {
+        vm->ioapic = vm_add(vm, ioapic_new(vm->mem, 0xfec00000, to_lapic, vm));
+        vm->cpu->eoi_hook = from_lapic_eoi;
+        vm->cpu->eoi_ctx = vm;
+    }
     vm->pit = vm_add(vm, i8254_new(vm->ports, 0x40, isa(vm, 0), vm->clk));
     vm_add(vm, port61_new(vm->ports, vm->pit, vm->clk));
     vm->rtc = vm_add(vm, mc146818_new(vm->ports, isa(vm, 8), vm->clk));

@@ -6,6 +6,7 @@
  */
 #include "machine/vm_priv.h"
 #include "base/log.h"
+#include "devices/acpi_pm.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -331,6 +332,19 @@ static void do_reset(void *ctx, const void *data, u32 len)
     (void)data;
     (void)len;
     vm_event(ctx, EV_RESET);
+}
+
+static void do_power_button(void *ctx, const void *data, u32 len)
+{
+    struct vm *vm = ctx;
+    (void)data;
+    (void)len;
+    acpi_pm_power_button(vm->pm);
+}
+
+void vm_power_button(struct vm *vm)
+{
+    inbox_post(vm->inbox, do_power_button, vm, NULL, 0);
 }
 
 void vm_reset_button(struct vm *vm)
