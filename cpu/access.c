@@ -53,10 +53,13 @@ void check_canonical(struct cpu *cpu, int s, gla a, u32 size)
         cpu_raise_err(cpu, is_stack(cpu, s) ? EX_SS : EX_GP, 0);
 }
 
-/* Alignment checking is on exactly while the view is VIEW_USER_AC (update_mode). */
+/* Alignment checking is on exactly while the view is VIEW_USER_AC (update_mode). A flat segment's
+ * one possible violation, an operand that runs over the 4 GiB, always comes this way. */
 static void check_access(struct cpu *cpu, int s, gla a, u32 size)
 {
     check_canonical(cpu, s, a, size);
+    if (unlikely(s == SEG_FLAT && cpu->mode != MODE_LONG64 && (a + size - 1) >> 32))
+        seg_fault(cpu, is_stack(cpu, s) ? SEG_SS : SEG_DS);
     if (unlikely(cpu->view == VIEW_USER_AC) && is_pow2(size) && size <= 8 && (a & (size - 1)))
         cpu_raise_err(cpu, EX_AC, 0);
 }

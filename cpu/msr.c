@@ -7,6 +7,8 @@
 #include "cpu/exec_priv.h"
 
 enum {
+    MSR_P5_MC_ADDR = 0,
+    MSR_P5_MC_TYPE = 1,
     MSR_TSC = 0x10,
     MSR_PLATFORM_ID = 0x17,
     MSR_APIC_BASE = 0x1b,
@@ -30,20 +32,17 @@ enum {
     MSR_TSC_DEADLINE = 0x6e0,
     MSR_X2APIC = 0x800,
 };
-#define MSR_EFER     0xc0000080u
-#define MSR_STAR     0xc0000081u
-#define MSR_LSTAR    0xc0000082u
-#define MSR_CSTAR    0xc0000083u
-#define MSR_SFMASK   0xc0000084u
-#define MSR_FS_BASE  0xc0000100u
-#define MSR_GS_BASE  0xc0000101u
-#define MSR_KGS_BASE 0xc0000102u
-#define MSR_TSC_AUX  0xc0000103u
-/* AMD configuration registers that stock kernels read without a net: constant. */
-#define MSR_AMD_SYSCFG  0xc0010010u
-#define MSR_AMD_HWCR    0xc0010015u
-#define MSR_AMD_INTPEND 0xc0010055u
-#define MSR_AMD_DE_CFG  0xc0011029u
+#define MSR_EFER       0xc0000080u
+#define MSR_STAR       0xc0000081u
+#define MSR_LSTAR      0xc0000082u
+#define MSR_CSTAR      0xc0000083u
+#define MSR_SFMASK     0xc0000084u
+#define MSR_FS_BASE    0xc0000100u
+#define MSR_GS_BASE    0xc0000101u
+#define MSR_KGS_BASE   0xc0000102u
+#define MSR_TSC_AUX    0xc0000103u
+#define MSR_AMD_HWCR   0xc0010015u
+#define MSR_AMD_DE_CFG 0xc0011029u
 
 /* One tick a nanosecond: exact in every clock mode, and migratable. */
 u64 cpu_tsc_hz(const struct cpu *cpu)
@@ -103,6 +102,27 @@ static bool pat_valid(u64 v)
     return true;
 }
 
+/* AMD configuration registers that stock kernels read or write without a net: they read as 0 and
+ * ignore writes, as there is nothing behind them to configure. */
+static bool amd_config(u32 msr)
+{
+    switch (msr) {
+    case 0xc0010010: /* SYSCFG */
+    case 0xc001001f: /* NB_CFG: extended configuration cycles */
+    case 0xc0010055: /* interrupt pending, C1E */
+    case 0xc0010058: /* MMIO configuration base */
+    case 0xc0010112: /* SMM base and mask */
+    case 0xc0010113:
+    case 0xc0011020: /* load-store, data cache, table walker, bus unit */
+    case 0xc0011022:
+    case 0xc0011023:
+    case 0xc001102a:
+        return true;
+    default:
+        return false;
+    }
+}
+
 bool msr_read(struct cpu *cpu, u32 msr, u64 *v)
 {
     u64 *m = cpu_has(cpu, FEAT_MTRR) ? mtrr(cpu, msr) : NULL;
@@ -117,6 +137,9 @@ bool msr_read(struct cpu *cpu, u32 msr, u64 *v)
     case MSR_TSC:
         *v = read_tsc(cpu);
         return cpu_has(cpu, FEAT_TSC);
+    case MSR_P5_MC_ADDR: /* no machine check ever happened */
+    case MSR_P5_MC_TYPE:
+        return cpu_has(cpu, FEAT_MCE);
     case MSR_PLATFORM_ID:
     case MSR_MCG_STATUS:
         return true;
@@ -189,10 +212,9 @@ bool msr_read(struct cpu *cpu, u32 msr, u64 *v)
     case MSR_AMD_DE_CFG:
         *v = BIT(1); /* LFENCE is dispatch serializing */
         return cpu_is_amd(cpu);
-    case MSR_AMD_SYSCFG:
-    case MSR_AMD_INTPEND:
-        return cpu_is_amd(cpu);
     default:
+        if (cpu_is_amd(cpu) && amd_config(msr))
+            return true;
         log_guest("RDMSR of unknown %08x", msr);
         return false;
     }
@@ -303,10 +325,10 @@ bool msr_write(struct cpu *cpu, u32 msr, u64 v)
         return cpu_has(cpu, FEAT_RDTSCP) && !(v >> 32);
     case MSR_AMD_HWCR:
     case MSR_AMD_DE_CFG:
-    case MSR_AMD_SYSCFG:
-    case MSR_AMD_INTPEND:
         return cpu_is_amd(cpu);
     default:
+        if (cpu_is_amd(cpu) && amd_config(msr))
+            return true;
         log_guest("WRMSR of unknown %08x = %016llx", msr, (unsigned long long)v);
         return false;
     }

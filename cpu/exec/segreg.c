@@ -11,19 +11,32 @@ static void shadow_ss(struct cpu *cpu)
     cpu->pending |= PEND_SHADOW_SS;
 }
 
+/* The register that the encoding names: the 8086 looks at two bits only, the 286 has no FS and GS
+ * and says so. */
+static int old_segment(struct cpu *cpu, int s)
+{
+    if (unlikely(s >= SEG_FS && !cpu_has(cpu, FEAT_I386))) {
+        if (cpu_has(cpu, FEAT_I286))
+            raise_ud(cpu);
+        return s & 3;
+    }
+    return s;
+}
+
 void exec_mov_seg(struct cpu *cpu, const struct insn *i)
 {
     if (i->kind[0] == OP_SEG) {
+        int s = old_segment(cpu, i->reg[0]);
+        if (s == SEG_CS && cpu_has(cpu, FEAT_I286))
+            raise_ud(cpu);
         u16 sel = (u16)(i->kind[1] == OP_MEM ? mem_read(cpu, i->seg, op_ea(cpu, i), 2)
                                              : cpu->gpr[i->reg[1]]);
-        if (i->reg[0] == SEG_CS)
-            raise_ud(cpu);
-        load_seg(cpu, i->reg[0], sel);
-        if (i->reg[0] == SEG_SS)
+        load_seg(cpu, s, sel);
+        if (s == SEG_SS)
             shadow_ss(cpu);
         return;
     }
-    u16 sel = cpu->seg[i->reg[1]].sel;
+    u16 sel = cpu->seg[old_segment(cpu, i->reg[1])].sel;
     if (i->kind[0] == OP_MEM)
         mem_write(cpu, i->seg, op_ea(cpu, i), sel, 2);
     else
@@ -33,8 +46,8 @@ void exec_mov_seg(struct cpu *cpu, const struct insn *i)
 void exec_push_seg(struct cpu *cpu, const struct insn *i)
 {
     u16 sel = cpu->seg[i->reg[0]].sel;
-    if (i->osize == 4 && !(cpu->key & KEY_64)) {
-        /* only 16 bits are written, the slot is 32 wide (SDM vol. 2, PUSH) */
+    if (i->osize == 4 && !cpu_is_amd(cpu)) {
+        /* Intel writes 16 bits of the 32-bit slot (SDM vol. 2, PUSH), AMD all of it */
         u64 sp = (cpu->gpr[RSP] - 4) & stack_mask(cpu);
         mem_write(cpu, SEG_SS, sp, sel, 2);
         set_sp(cpu, sp);

@@ -333,8 +333,9 @@ Test(msr, tsc)
 /* What stock kernels read without a net on a CPU of this vendor. */
 Test(msr, kernels_read_these)
 {
-    static const u32 amd[] = {0x8b,  0x10,       0x1b,       0x179,      0x17a,      0xfe, 0x2ff,
-                              0x277, 0xc0010010, 0xc0010015, 0xc0010055, 0xc0011029, 0x1d9};
+    static const u32 amd[] = {0x8b,       0x10,       0x1b,       0x179,      0x17a,
+                              0xfe,       0x2ff,      0x277,      0xc0010010, 0xc0010015,
+                              0xc001001f, 0xc0010055, 0xc0011029, 0x1d9};
     struct sys *s = sys_new("x86-64");
     u64 v;
     for (size_t k = 0; k < ARRAY_LEN(amd); k++)

@@ -54,6 +54,7 @@ Test(segments, stack_checks)
     LOAD(0, SEG_SS, S_DATA0, -1, 0);
     LOAD(0, SEG_SS, 0, EX_GP, 0);
     LOAD(0, SEG_SS, S_DATA3, EX_GP, S_DATA3 & 0xfffc);
+    LOAD(0, SEG_SS, S_DATA0 | 3, EX_GP, S_DATA0); /* RPL is not CPL */
     LOAD(0, SEG_SS, S_RODATA, EX_GP, S_RODATA);
     LOAD(0, SEG_SS, S_CODE0, EX_GP, S_CODE0);
     LOAD(0, SEG_SS, S_ABSENT, EX_SS, S_ABSENT);
