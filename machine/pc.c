@@ -8,6 +8,7 @@
 #include "devices/acpi_pm.h"
 #include "devices/debugcon.h"
 #include "devices/debugexit.h"
+#include "devices/fdc82077.h"
 #include "devices/i440fx.h"
 #include "devices/i8042.h"
 #include "devices/i8237.h"
@@ -30,6 +31,7 @@
 #include <string.h>
 
 #define HOLE_START      0xc0000000ull /* PCI memory below 4 GiB */
+#define FLOPPY_MAX      (2880 * KIB)
 #define PM_BASE         0x600
 #define ACPI_RSDP_AT    0xf0000ull
 #define ACPI_TABLES_AT  0xf0040ull
@@ -136,8 +138,28 @@ static enum status map_firmware(struct vm *vm, const char *path, struct error *e
     return ST_OK;
 }
 
+/* SeaBIOS takes the boot order from CMOS 0x3d (first, second) and 0x38 (third; bit 0: no floppy
+ * signature check): 1 floppy, 2 disk, 3 CD-ROM. */
+static void boot_order(struct vm *vm)
+{
+    const char *order = vm->cfg.boot_order[0] ? vm->cfg.boot_order : "cda";
+    u8 code[3] = {0};
+    for (int k = 0, n = 0; order[k] && n < 3; k++) {
+        u8 c = order[k] == VM_BOOT_FLOPPY  ? 1
+               : order[k] == VM_BOOT_DISK  ? 2
+               : order[k] == VM_BOOT_CDROM ? 3
+               : order[k] == VM_BOOT_NET   ? 4
+                                           : 0;
+        if (c)
+            code[n++] = c;
+    }
+    mc146818_set(vm->rtc, 0x3d, (u8)(code[0] | code[1] << 4));
+    mc146818_set(vm->rtc, 0x38, (u8)(code[2] << 4 | 1));
+}
+
 static void fill_cmos(struct vm *vm)
 {
+    u8 fd0 = (u8)fdc82077_cmos_type(vm->fdc, 0), fd1 = (u8)fdc82077_cmos_type(vm->fdc, 1);
     u64 ext = vm->low_ram > MIB ? (vm->low_ram - MIB) / KIB : 0;
     u64 above16 = vm->low_ram > 16 * MIB ? (vm->low_ram - 16 * MIB) / (64 * KIB) : 0;
     u64 above4g = vm->high_ram / (64 * KIB);
@@ -157,11 +179,14 @@ static void fill_cmos(struct vm *vm)
         {0x5b, above4g & 0xff},
         {0x5c, above4g >> 8 & 0xff},
         {0x5d, above4g >> 16},
-        {0x14, 0x06}, /* coprocessor, PS/2 mouse */
+        {0x10, (u64)(fd0 << 4 | fd1)},
+        /* equipment: coprocessor, PS/2 mouse, floppies */
+        {0x14, 0x06u | (fd0 ? 1u : 0) | (fd1 ? 0x40u : 0)},
         {0x0f, 0},
     };
     for (size_t k = 0; k < ARRAY_LEN(set); k++)
         mc146818_set(vm->rtc, set[k].idx, (u8)set[k].v);
+    boot_order(vm);
 }
 
 /* ---- the board
@@ -274,7 +299,9 @@ static void add_legacy_chips(struct vm *vm)
     vm->port92 = vm_add(
         vm, port92_new(vm->ports, (struct irq){reset_wire, vm, 0}, (struct irq){a20_wire, vm, 0}));
     vm_add(vm, post_new(vm->ports));
-    vm_add(vm, i8237_new(vm->ports, vm->mem));
+    struct device *dma = vm_add(vm, i8237_new(vm->ports, vm->mem));
+    vm->fdc = vm_add(vm, fdc82077_new(vm->ports, isa(vm, 6), dma, 2, vm->clk));
+    fdc82077_set_drive(vm->fdc, 0, FDC_1440K);
     for (int k = 0; k < VM_MAX_SERIAL; k++)
         if (vm->cfg.serial[k])
             vm_add(vm, uart16550_new(vm->ports, com[k], isa(vm, com_irq[k]), vm->cfg.serial[k],
@@ -292,7 +319,6 @@ enum status pc_new(struct vm *vm, struct error *err)
     space_begin(vm->ports);
     add_legacy_chips(vm);
     add_pci(vm);
-    fill_cmos(vm);
     if (vm->cfg.flat_path)
         st = map_firmware(vm, vm->cfg.flat_path, err);
     else if (!vm->cfg.kernel_path)
@@ -300,4 +326,21 @@ enum status pc_new(struct vm *vm, struct error *err)
     space_commit(vm->ports);
     space_commit(vm->mem);
     return st;
+}
+
+enum status pc_attach_drives(struct vm *vm, struct error *err)
+{
+    /* everything that can fail first: a drive that is attached belongs to the machine */
+    for (int k = 0; k < VM_MAX_FLOPPY; k++) {
+        struct block *b = vm->cfg.floppy[k];
+        if (b && b->size > FLOPPY_MAX)
+            return fail(err, ST_FORMAT, "%s is too large for a floppy: %llu KiB, at most %llu",
+                        b->name, (unsigned long long)(b->size / KIB),
+                        (unsigned long long)(FLOPPY_MAX / KIB));
+    }
+    for (int k = 0; k < VM_MAX_FLOPPY; k++)
+        if (vm->cfg.floppy[k])
+            CHECK(fdc82077_insert(vm->fdc, k, vm->cfg.floppy[k], err) == ST_OK);
+    fill_cmos(vm);
+    return ST_OK;
 }

@@ -196,6 +196,8 @@ enum status vm_new(const struct vm_config *c, struct vm **out, struct error *err
     }
     if (st == ST_OK)
         st = power_on(vm, err);
+    if (st == ST_OK)
+        st = pc_attach_drives(vm, err);
     if (st != ST_OK) {
         /* the caller keeps its backends */
         memset(vm->cfg.ide, 0, sizeof(vm->cfg.ide));

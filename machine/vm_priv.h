@@ -61,6 +61,8 @@ void vm_event(struct vm *vm, u32 ev);
 /* ---- board: pc.c -------------------------------------------------------------------------------
  */
 enum status pc_new(struct vm *vm, struct error *err);
+/* Disks into their drives: the last step of making a VM, takes the blocks over. */
+enum status pc_attach_drives(struct vm *vm, struct error *err);
 /* After reset, before a direct boot. */
 void pc_setup_without_firmware(struct vm *vm);
 
