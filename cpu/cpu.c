@@ -125,6 +125,7 @@ void cpu_reset(struct cpu *cpu, bool init)
         st_u32(cpu->xs.legacy + 28, 0xffff);
         cpu->fop = cpu->fcs = cpu->fds = 0;
         cpu->fip = cpu->fdp = 0;
+        native_reset(cpu);
     }
     if (cpu->lapic)
         lapic_reset(cpu->lapic);

@@ -426,6 +426,8 @@ void native_free(struct cpu *cpu);
 /* Guest FPU environment (x87 registers, MXCSR) onto the host and back; around cpu_run. */
 void native_enter(struct cpu *cpu);
 void native_leave(struct cpu *cpu);
+/* cpu->xs was set anew: RESET, possibly in the middle of a slice. */
+void native_reset(struct cpu *cpu);
 /* State components (bits of XCR0) that are not in their initial configuration: XGETBV with ECX = 1.
  * Between native_enter and native_leave. */
 u64 native_xinuse(struct cpu *cpu);

@@ -158,6 +158,17 @@ void native_enter(struct cpu *cpu)
     __asm__ volatile("fxrstor64 %0" : : "m"(n->fx));
 }
 
+void native_reset(struct cpu *cpu)
+{
+    struct native *n = cpu->native;
+
+    n->ignne = false;
+    if (n->live) {
+        memcpy(n->fx, cpu->xs.legacy, 160);
+        __asm__ volatile("fxrstor64 %0" : : "m"(n->fx));
+    }
+}
+
 void native_leave(struct cpu *cpu)
 {
     struct native *n = cpu->native;

@@ -35,6 +35,16 @@ static int run_at(struct box *b, u64 addr, const u8 *bytes, int len)
 #define RUN(b, addr, ...)                                                                          \
     run_at(b, addr, (const u8[]){__VA_ARGS__}, (int)sizeof((const u8[]){__VA_ARGS__}))
 
+static void dirty(struct cpu *c)
+{
+    for (int k = 0; k < 256; k++) {
+        c->xs.legacy[160 + k] = (u8)(k + 1);
+        c->xs.ymm_hi[k] = (u8)(255 - k);
+    }
+    st_u16(c->xs.legacy, 0x27f);
+    st_u32(c->xs.legacy + 24, 0x1fa0);
+}
+
 /* ---- gates ----------------------------------------------------------------------------------- */
 struct gate_case {
     const char *name;
@@ -186,6 +196,74 @@ Test(native_cpu, x87_error_pin)
     box_free(b);
 }
 
+/* ---- memory through the mmu ------------------------------------------------------------------ */
+/* Operands that begin in the last mapped page: #PF, and nothing is written or popped. */
+Test(native_cpu, faulting_operands_change_nothing)
+{
+    struct box *b = box_fpu();
+    struct cpu *c = b->cpu;
+    u64 edge = RAM_SIZE - 4;
+    u8 *m = box_mem(b, RAM_SIZE - 16), before[16];
+
+    dirty(c);
+    for (int k = 0; k < 16; k++)
+        m[k] = (u8)(0xc0 + k);
+    memcpy(before, m, 16);
+#define FAULTS(...)                                                                                \
+    do {                                                                                           \
+        c->cr2 = 0;                                                                                \
+        cr_expect_eq(RUN(b, edge, __VA_ARGS__), EX_PF);                                            \
+        cr_expect_eq(c->cr2, RAM_SIZE, "CR2 %llx", (unsigned long long)c->cr2);                    \
+        cr_expect_arr_eq(m, before, 16);                                                           \
+    } while (0)
+    FAULTS(0x0f, 0x11, 0x03);             /* movups [rbx], xmm0 */
+    FAULTS(0x0f, 0x10, 0x03);             /* movups xmm0, [rbx] */
+    FAULTS(0xc5, 0xfe, 0x7f, 0x03);       /* vmovdqu [rbx], ymm0 */
+    FAULTS(0xc4, 0xe3, 0x7d, 0x1d, 3, 0); /* vcvtps2ph [rbx], ymm0, 0 */
+    FAULTS(0xd9, 0x33);                   /* fnstenv [rbx] */
+    FAULTS(0xdd, 0x33);                   /* fnsave [rbx] */
+    cr_expect_eq(ld_u16(c->xs.legacy), 0x27f, "FNSTENV did not mask");
+    cr_expect_eq(ld_u32(c->xs.legacy + 24), 0x1fa0u, "no MXCSR flags");
+    cr_expect_eq(RUN(b, edge, 0xd9, 0xe8), -1); /* fld1 */
+    u8 tags = c->xs.legacy[4];
+    FAULTS(0xdd, 0x1b); /* fstp qword [rbx] */
+    FAULTS(0xdb, 0x3b); /* fstp tbyte [rbx] */
+    cr_expect_eq(c->xs.legacy[4], tags, "popped");
+    cr_expect_eq(c->fop, 0x1e8, "pointers stay");
+    box_free(b);
+}
+
+/* A vector store over the next instruction. */
+Test(native_cpu, vector_store_over_code)
+{
+    /* movups [rip + 2], xmm0; jmp +0; then 16 bytes of HLT that become NOPs and MOV EAX, 1; HLT */
+    static const u8 code[] = {0x0f, 0x11, 0x05, 2, 0, 0, 0, 0xeb, 0};
+    static const u8 fresh[16] = {0x90, 0x90, 0x90, 0x90, 0x90, 0xb8, 1, 0, 0, 0, 0xf4};
+    struct box *b = box_fpu();
+    struct cpu *c = b->cpu;
+    for (int jump = 0; jump < 2; jump++) {
+        u8 *p = box_mem(b, TEXT);
+        memset(p, 0xf4, 64);
+        memcpy(p, code, sizeof(code));
+        if (!jump) { /* straight into the new bytes */
+            p[3] = 0;
+            p[7] = p[8] = 0xf4;
+        }
+        memcpy(c->xs.legacy + 160, fresh, 16);
+        cpu_sync(c);
+        for (int pass = 0; pass < 2; pass++) {
+            c->rip = TEXT;
+            c->gpr[RAX] = 0;
+            c->pending &= ~(u32)PEND_HALT;
+            c->halted = false;
+            while (cpu_run(c, 1000) == CPU_SLICE)
+                ;
+            cr_expect_eq(c->gpr[RAX], 1u, "jump %d pass %d", jump, pass);
+        }
+    }
+    box_free(b);
+}
+
 /* ---- environment images ---------------------------------------------------------------------- */
 Test(native_cpu, environment_formats)
 {
@@ -241,16 +319,6 @@ Test(native_cpu, environment_formats)
 }
 
 /* ---- FXSAVE, XSAVE --------------------------------------------------------------------------- */
-static void dirty(struct cpu *c)
-{
-    for (int k = 0; k < 256; k++) {
-        c->xs.legacy[160 + k] = (u8)(k + 1);
-        c->xs.ymm_hi[k] = (u8)(255 - k);
-    }
-    st_u16(c->xs.legacy, 0x27f);
-    st_u32(c->xs.legacy + 24, 0x1fa0);
-}
-
 Test(native_cpu, fxsave_in_each_mode)
 {
     struct box *b = box_fpu();
