@@ -561,6 +561,7 @@ struct rig *rig_new(u64 seed)
     memset(r->cpu, 0, sizeof(*r->cpu));
     struct cpu *c = r->cpu;
     memset(c->features, 0xff, sizeof(c->features));
+    c->tlb = c->mmu.tlb[c->view];
     c->mode = MODE_LONG64;
     c->key = KEY_64;
     c->cr0 = CR0_PE | CR0_NE | CR0_MP | CR0_ET;
