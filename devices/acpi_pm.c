@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 enum region { R_PM, R_SMI, R_GPE, R_SMB };
+enum { DEVACTB = 0x58, DEVACTB_APMC_EN = 1 << 25 };
 enum {
     PMBA = 0x40,
     PMREGMISC = 0x80,
@@ -261,6 +262,10 @@ struct device *acpi_pm_new(struct device *pci_bus, int devfn, struct space *port
     pci_set(&s->pci, SMBBA, 1, 4);
     pci_writable(&s->pci, SMBBA, 0xfff0, 4);
     pci_writable(&s->pci, SMBHSTCFG, 0x0f, 1);
+    /* DEVACTB: APMC_EN reads as set, so that firmware takes SMM for set up already and does not
+     * wait for an SMI that never comes */
+    pci_set(&s->pci, DEVACTB, DEVACTB_APMC_EN, 4);
+    pci_writable(&s->pci, DEVACTB, 0x03ffffff & ~(u32)DEVACTB_APMC_EN, 4);
     s->io.ops = &io_ops;
     s->ports = ports;
     s->clk = clk;

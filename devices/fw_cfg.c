@@ -20,7 +20,8 @@ enum { REGION_PORTS, REGION_DMA };
 enum { KEY_SIGNATURE = 0x00, KEY_ID = 0x01, KEY_DIR = 0x19 };
 enum { ID_TRADITIONAL = 1, ID_DMA = 2 };
 enum { DMA_ERROR = 1, DMA_READ = 2, DMA_SKIP = 4, DMA_SELECT = 8, DMA_WRITE = 16 };
-enum { DIR_ENTRY = 64, KEYS = FW_CFG_FILES + FW_CFG_MAX_FILES };
+enum { DIR_ENTRY = 64, LOCAL_KEYS = 8, LOCAL_BIT = 0x8000 };
+enum { LOCAL = FW_CFG_FILES + FW_CFG_MAX_FILES, ITEMS = LOCAL + LOCAL_KEYS };
 
 /* The specification wants zeros beyond an item's end; this many, so that one port write cannot keep
  * the host busy for gigabytes. */
@@ -34,7 +35,7 @@ struct item {
 struct fw_cfg {
     struct device dev;
     struct space *mem;
-    struct item items[KEYS];
+    struct item items[ITEMS]; /* plain keys, files, the machine's own (bit 15) */
     char names[FW_CFG_MAX_FILES][FW_CFG_NAME_MAX + 1];
     int n_files;
     /* what the guest sees */
@@ -43,10 +44,18 @@ struct fw_cfg {
     u16 key;
 };
 
+static int index_of(u16 key)
+{
+    if (key & LOCAL_BIT)
+        return (key & ~LOCAL_BIT) < LOCAL_KEYS ? LOCAL + (key & ~LOCAL_BIT) : -1;
+    return key < LOCAL ? key : -1;
+}
+
 static const struct item *find(const struct fw_cfg *s, u16 key)
 {
     static const struct item none = {NULL, 0};
-    return key < KEYS ? &s->items[key] : &none;
+    int k = index_of(key);
+    return k >= 0 ? &s->items[k] : &none;
 }
 
 /* The next n bytes of the selected item, at most to its end. Returns how many, and moves on. */
@@ -68,7 +77,6 @@ static u8 next_byte(struct fw_cfg *s)
 
 static void select_item(struct fw_cfg *s, u16 key)
 {
-    /* Bit 14 asks for the (long gone) write channel, bit 15 for items of the machine's own. */
     s->key = key;
     s->offset = 0;
 }
@@ -174,7 +182,7 @@ static void fw_cfg_reset(struct device *d)
 static void fw_cfg_destroy(struct device *d)
 {
     struct fw_cfg *s = (struct fw_cfg *)d;
-    for (int k = 0; k < KEYS; k++)
+    for (int k = 0; k < ITEMS; k++)
         free(s->items[k].data);
     free(s);
 }
@@ -194,14 +202,15 @@ static const struct device_ops fw_cfg_ops = {
 };
 
 /* ---- the board's side ---------------------------------------------------------------------- */
-static void set_item(struct fw_cfg *s, int key, const void *data, u32 len)
+static void set_item(struct fw_cfg *s, u16 key, const void *data, u32 len)
 {
-    CHECK(key >= 0 && key < KEYS);
+    int at = index_of(key);
+    CHECK(at >= 0);
     u8 *copy = malloc(len ? len : 1);
     CHECK(copy);
     memcpy(copy, data, len);
-    free(s->items[key].data);
-    s->items[key] = (struct item){copy, len};
+    free(s->items[at].data);
+    s->items[at] = (struct item){copy, len};
 }
 
 /* The directory: a count, then size, number and name of each file; integers big-endian. */
@@ -220,7 +229,7 @@ static void make_directory(struct fw_cfg *s)
 
 void fw_cfg_set(struct device *d, u16 key, const void *data, u32 len)
 {
-    CHECK(key < FW_CFG_FILES && key != KEY_DIR);
+    CHECK((key < FW_CFG_FILES || key & LOCAL_BIT) && key != KEY_DIR);
     set_item((struct fw_cfg *)d, key, data, len);
 }
 
@@ -243,7 +252,7 @@ void fw_cfg_add_file(struct device *d, const char *name, const void *data, u32 l
         memcpy(s->names[k], name, strlen(name) + 1);
         s->n_files++;
     }
-    set_item(s, FW_CFG_FILES + k, data, len);
+    set_item(s, (u16)(FW_CFG_FILES + k), data, len);
     make_directory(s);
 }
 

@@ -122,9 +122,15 @@ struct device *i440fx_new(struct device *pci_bus, struct space *mem, struct ram 
 {
     struct i440fx *s = calloc(1, sizeof(*s));
     CHECK(s && ram->size >= MIB);
-    pci_init(&s->pci, &i440fx_ops,
-             &(struct pci_id){
-                 .vendor = 0x8086, .device = 0x1237, .revision = 2, .class_code = 0x060000});
+    pci_init(
+        &s->pci, &i440fx_ops,
+        &(struct pci_id){.vendor = 0x8086,
+                         .device = 0x1237,
+                         .revision = 2,
+                         .class_code = 0x060000,
+                         /* what SeaBIOS takes for the sign of fw_cfg and an emulated chipset */
+                         .subsys_vendor = 0x1af4,
+                         .subsys = 0x1100});
     struct pci_device *p = &s->pci;
     p->config_written = config_written;
     s->mem = mem;

@@ -9,6 +9,7 @@
 #include "devices/debugcon.h"
 #include "devices/debugexit.h"
 #include "devices/fdc82077.h"
+#include "devices/fw_cfg.h"
 #include "devices/i440fx.h"
 #include "devices/i8042.h"
 #include "devices/i8237.h"
@@ -233,8 +234,7 @@ static void add_pci(struct vm *vm)
     pci_bus_set_msi(vm->pci, msi, vm);
 }
 
-/* ACPI tables where a BIOS would have them: in the F segment. */
-static void place_acpi(struct vm *vm)
+void pc_build_acpi(const struct vm *vm, struct acpi_blob *blob)
 {
     struct acpi_board b = {.low_ram = vm->low_ram,
                            .high_ram = vm->high_ram,
@@ -242,9 +242,15 @@ static void place_acpi(struct vm *vm)
                            .gpe_base = ACPI_PM_GPE,
                            .ioapic = vm->ioapic != NULL,
                            .cpus = 1};
+    acpi_build(&b, blob);
+}
+
+/* ACPI tables where a BIOS would have them: in the F segment. */
+static void place_acpi(struct vm *vm)
+{
     struct acpi_blob *blob = malloc(sizeof(*blob));
     CHECK(blob);
-    acpi_build(&b, blob);
+    pc_build_acpi(vm, blob);
     acpi_place(blob, ACPI_TABLES_AT);
     space_write_bulk(vm->mem, ACPI_RSDP_AT, blob->rsdp, sizeof(blob->rsdp));
     space_write_bulk(vm->mem, ACPI_TABLES_AT, blob->tables, blob->len);
@@ -299,6 +305,7 @@ static void add_legacy_chips(struct vm *vm)
     vm->port92 = vm_add(
         vm, port92_new(vm->ports, (struct irq){reset_wire, vm, 0}, (struct irq){a20_wire, vm, 0}));
     vm_add(vm, post_new(vm->ports));
+    vm->fw_cfg = vm_add(vm, fw_cfg_new(vm->ports, vm->mem));
     struct device *dma = vm_add(vm, i8237_new(vm->ports, vm->mem));
     vm->fdc = vm_add(vm, fdc82077_new(vm->ports, isa(vm, 6), dma, 2, vm->clk));
     fdc82077_set_drive(vm->fdc, 0, FDC_1440K);
@@ -342,5 +349,6 @@ enum status pc_attach_drives(struct vm *vm, struct error *err)
         if (vm->cfg.floppy[k])
             CHECK(fdc82077_insert(vm->fdc, k, vm->cfg.floppy[k], err) == ST_OK);
     fill_cmos(vm);
+    pc_fill_fw_cfg(vm);
     return ST_OK;
 }

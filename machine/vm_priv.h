@@ -63,6 +63,11 @@ void vm_event(struct vm *vm, u32 ev);
 enum status pc_new(struct vm *vm, struct error *err);
 /* Disks into their drives: the last step of making a VM, takes the blocks over. */
 enum status pc_attach_drives(struct vm *vm, struct error *err);
+/* The ACPI tables of this board, pointers not yet placed. */
+struct acpi_blob;
+void pc_build_acpi(const struct vm *vm, struct acpi_blob *blob);
+/* What firmware asks fw_cfg for: pc_firmware.c. After the board is complete. */
+void pc_fill_fw_cfg(struct vm *vm);
 /* After reset, before a direct boot. */
 void pc_setup_without_firmware(struct vm *vm);
 
