@@ -88,16 +88,18 @@ class Vm:
                 self._fail("no %r" % pattern)
             alive = self._pump(left)
 
-    def send(self, text):
-        """Types text, in small pieces: a serial port's FIFO has 16 bytes."""
+    def send(self, text, piece=8, pause=0.02):
+        """Types text, in small pieces: a serial port's FIFO has 16 bytes, a BIOS's buffer 15 keys."""
         data = text.encode()
         while data:
             try:
-                n = os.write(self.master, data[:8])
+                n = os.write(self.master, data[:piece])
                 data = data[n:]
             except BlockingIOError:
                 pass
-            self._pump(0.02)
+            until = time.monotonic() + pause
+            while self._pump(until - time.monotonic()) and time.monotonic() < until:
+                pass
 
     def command_output(self, command, timeout=60):
         """Runs a shell command in the guest; (exit status, output). The marker is computed by the

@@ -1,0 +1,47 @@
+"""cases_floppy - operating systems of the 16-bit age, from public floppy images: a local check only.
+
+The images are not ours to ship, so these cases are not part of the suite:
+  TRIVISOR_FLOPPIES=DIR tests/system/run.py freedos mikeos      (DIR/freedos.img, DIR/mikeos.flp)
+SeaBIOS's serial console carries the text screen and the keyboard.
+"""
+import os
+import shutil
+
+from run import case
+import guests
+import vm
+
+
+def start(c, name):
+    folder = os.environ.get("TRIVISOR_FLOPPIES")
+    if not folder or not os.path.exists(os.path.join(folder, name)):
+        raise guests.Missing("no %s in $TRIVISOR_FLOPPIES" % name)
+    shutil.copy(os.path.join(folder, name), c.path(name))
+    return c.emu.start("-m", "32", "-drive", "file=%s,if=floppy,format=raw" % c.path(name),
+                       "-boot", "a")
+
+
+@case
+def freedos(c):
+    """FreeDOS from a floppy to its prompt; commands typed; a file written and read back"""
+    with start(c, "freedos.img") as v:
+        v.expect("FreeDOS kernel", 120)
+        v.expect(r"A:\\>", 120)
+        v.send("ver\r")
+        v.expect("FreeCom version", 60)
+        for command in ("echo trivisor > t.txt", "type t.txt"):
+            v.expect(r"A:\\>", 60)
+            v.send(command + "\r", piece=1, pause=0.1)
+        v.expect(r"t\.txt\s.*trivisor\s", 60)
+    with open(c.path("freedos.img"), "rb") as f:
+        if b"trivisor" not in f.read():
+            raise vm.Failure("the file did not reach the floppy image")
+
+
+@case
+def mikeos(c):
+    """MikeOS from a floppy to its program list"""
+    with start(c, "mikeos.flp") as v:
+        v.expect("Welcome to MikeOS", 120)
+        v.send("\r")
+        v.expect("Please select|select a file", 60)
