@@ -135,7 +135,7 @@ def start(name, build, work):
         program = os.environ.get("TRIVISOR", os.path.join(build, "frontends/trivisor"))
         if not os.path.exists(program):
             raise Broken("%s is not built" % program)
-        return Guest(name, [program, "run", "-flat", rom, "-m", "32", "-nographic"], master, slave)
+        return Guest(name, [program, "run", "-rom", rom, "-m", "32", "-nographic"], master, slave)
     if name == "qemu":
         program = shutil.which("qemu-system-x86_64")
         if not program:

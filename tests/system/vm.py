@@ -142,5 +142,5 @@ class Emulator:
             command += ["-bios", flat] if flat else []
         else:
             command = [self.program, "run", "-nographic", "-no-reboot"]
-            command += ["-flat", flat] if flat else []
+            command += ["-rom", flat] if flat else []
         return Vm(command + [str(o) for o in options])
