@@ -190,6 +190,9 @@ enum status vm_new(const struct vm_config *c, struct vm **out, struct error *err
         st = cpu_new(&cc, &vm->cpu, err);
     }
     if (st == ST_OK) {
+        vm->trv = (struct trv){TRV_ENGINE_INTERP, TRV_PERSONALITY_BARE};
+        vm->cpu->hypercall = trv_hypercall;
+        vm->cpu->hypercall_ctx = &vm->trv;
         clock_set_kick(vm->clk, clock_kick, vm);
         inbox_set_kick(vm->inbox, inbox_kick, vm);
         st = pc_new(vm, err);

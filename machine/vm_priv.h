@@ -14,6 +14,7 @@
 #include "bus/space.h"
 #include "cpu/cpu.h"
 #include "machine/vm.h"
+#include "pv/trv.h"
 
 enum { VM_MAX_DEVICES = 48 };
 
@@ -44,6 +45,8 @@ struct vm {
     struct device *pic, *pit, *rtc, *i8042, *port92, *ioapic, *fw_cfg, *vga, *pci, *pm, *fdc;
     struct input_sink *input;
     struct screen *screen;
+
+    struct trv trv; /* what the machine answers to our own hypercall */
 
     u64 acpi_rsdp; /* where the board put the RSDP for direct boots, 0: nowhere */
     u32 events;
