@@ -25,20 +25,21 @@
 #include "devices/ps2_keyboard.h"
 #include "devices/ps2_mouse.h"
 #include "devices/uart16550.h"
+#include "devices/vga.h"
 #include "machine/acpi_tables.h"
+#include "machine/vga_font.h"
 #include "machine/vm_priv.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define HOLE_START      0xc0000000ull /* PCI memory below 4 GiB */
-#define FLOPPY_MAX      (2880 * KIB)
-#define PM_BASE         0x600
-#define ACPI_RSDP_AT    0xf0000ull
-#define ACPI_TABLES_AT  0xf0040ull
-#define BIOS_MAX        (4 * MIB)
-#define DEFAULT_BIOS    "/usr/share/seabios/bios-256k.bin"
-#define DEFAULT_VGABIOS "/usr/share/seabios/vgabios-stdvga.bin"
+#define HOLE_START     0xc0000000ull /* PCI memory below 4 GiB */
+#define FLOPPY_MAX     (2880 * KIB)
+#define PM_BASE        0x600
+#define ACPI_RSDP_AT   0xf0000ull
+#define ACPI_TABLES_AT 0xf0040ull
+#define BIOS_MAX       (4 * MIB)
+#define DEFAULT_BIOS   "/usr/share/seabios/bios-256k.bin"
 
 /* ---- wires
  * ------------------------------------------------------------------------------------------- */
@@ -274,6 +275,7 @@ void pc_setup_without_firmware(struct vm *vm)
     struct pci_device *pm = pci_find(vm->pci, PCI_DEVFN(1, 3));
     pci_config_write(pm, 0x40, PM_BASE | 1, 4);
     pci_config_write(pm, 0x80, 1, 1);
+    vga_set_text_mode(vm->vga, vga_font);
     place_acpi(vm);
 }
 
@@ -320,15 +322,16 @@ static void add_legacy_chips(struct vm *vm)
 
 enum status pc_new(struct vm *vm, struct error *err)
 {
-    enum status st = ST_OK;
+    enum status st;
 
     space_begin(vm->mem);
     space_begin(vm->ports);
     add_legacy_chips(vm);
     add_pci(vm);
-    if (vm->cfg.flat_path)
+    st = pc_add_vga(vm, err);
+    if (st == ST_OK && vm->cfg.flat_path)
         st = map_firmware(vm, vm->cfg.flat_path, err);
-    else if (!vm->cfg.kernel_path)
+    else if (st == ST_OK && !vm->cfg.kernel_path)
         st = map_firmware(vm, vm->cfg.bios_path ? vm->cfg.bios_path : DEFAULT_BIOS, err);
     space_commit(vm->ports);
     space_commit(vm->mem);

@@ -69,6 +69,8 @@ enum status pc_attach_drives(struct vm *vm, struct error *err);
 /* The ACPI tables of this board, pointers not yet placed. */
 struct acpi_blob;
 void pc_build_acpi(const struct vm *vm, struct acpi_blob *blob);
+/* The display adapter with its BIOS: pc_video.c. */
+enum status pc_add_vga(struct vm *vm, struct error *err);
 /* What firmware asks fw_cfg for: pc_firmware.c. After the board is complete. */
 void pc_fill_fw_cfg(struct vm *vm);
 /* After reset, before a direct boot. */
