@@ -49,18 +49,31 @@ u32 desc_upper(struct cpu *cpu, u16 sel, const struct desc *d, int vec)
     return (u32)v;
 }
 
+/* Changes bits of a descriptor's type byte, atomically as the processor's locked cycle does: other
+ * processors may be changing the same descriptor (SDM vol. 3, 8.1.2.1). */
+static void desc_change(struct cpu *cpu, const struct desc *d, u8 set, u8 clear)
+{
+    gla a = d->addr + 5;
+    u8 *p = mmu_rmw(&cpu->mmu, cpu->cr4 & CR4_SMAP ? VIEW_SUP : VIEW_SUP_AC, a, 1);
+    if (!p)
+        sys_write(cpu, a, (sys_read(cpu, a, 1) | set) & (u8)~clear, 1);
+    else if (set)
+        __atomic_fetch_or(p, set, __ATOMIC_SEQ_CST);
+    else
+        __atomic_fetch_and(p, (u8)~clear, __ATOMIC_SEQ_CST);
+}
+
 void desc_mark_accessed(struct cpu *cpu, struct desc *d)
 {
     if (d->hi & 0x100)
         return;
+    desc_change(cpu, d, ATTR_A, 0);
     d->hi |= 0x100;
-    sys_write(cpu, d->addr + 5, (d->hi >> 8) & 0xff, 1);
 }
 
 void desc_mark_busy(struct cpu *cpu, const struct desc *d, bool busy)
 {
-    u32 hi = busy ? d->hi | 0x200 : d->hi & ~0x200u;
-    sys_write(cpu, d->addr + 5, (hi >> 8) & 0xff, 1);
+    desc_change(cpu, d, busy ? 2 : 0, busy ? 0 : 2);
 }
 
 void seg_fill(struct cpu *cpu, int s, u16 sel, const struct desc *d)
