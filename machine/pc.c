@@ -4,6 +4,7 @@
  * An i440FX/PIIX3 PC as stock firmware and kernels expect it. Nothing here interprets a register;
  * that is the chips' business.
  */
+#include "base/bits.h"
 #include "base/log.h"
 #include "devices/acpi_pm.h"
 #include "devices/debugcon.h"
@@ -43,11 +44,20 @@
 
 /* ---- wires
  * ------------------------------------------------------------------------------------------- */
+/* Several chips may share an ISA interrupt: it is high while one of them wants it. A wire's number
+ * is the interrupt, and from bit 4 up who drives it. */
+enum irq_source { SRC_CHIP, SRC_PIRQ };
+
 /* ISA interrupt n goes to the PIC and to the IOAPIC's pin of the same number; the timer's to pin 2,
  * as the MADT says. */
-static void isa_irq(void *ctx, int n, bool level)
+static void isa_irq(void *ctx, int wire, bool level)
 {
     struct vm *vm = ctx;
+    int n = wire & 15;
+    u8 bit = (u8)BIT(wire >> 4);
+
+    vm->irq_levels[n] = (u8)(level ? vm->irq_levels[n] | bit : vm->irq_levels[n] & ~bit);
+    level = vm->irq_levels[n];
     struct irq line = i8259_line(vm->pic, n);
     irq_set(&line, level);
     if (vm->ioapic) {
@@ -228,7 +238,7 @@ static void add_pci(struct vm *vm)
     vm->pci = vm_add(vm, pci_bus_new(vm->mem, vm->ports));
     vm_add(vm, i440fx_new(vm->pci, vm->mem, vm->ram));
     for (int n = 0; n < 16; n++)
-        lines[n] = isa(vm, n);
+        lines[n] = (struct irq){isa_irq, vm, n | SRC_PIRQ << 4};
     vm_add(vm, piix3_new(vm->pci, 1, lines, (struct irq){reset_wire, vm, 0}));
     vm->pm = vm_add(
         vm, acpi_pm_new(vm->pci, PCI_DEVFN(1, 3), vm->ports, isa(vm, 9), power_off, vm, vm->clk));

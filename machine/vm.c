@@ -157,6 +157,7 @@ static enum status check_config(const struct vm_config *c, struct error *err)
 static enum status power_on(struct vm *vm, struct error *err)
 {
     cpu_reset(vm->cpu, false);
+    memset(vm->irq_levels, 0, sizeof(vm->irq_levels));
     for (int k = 0; k < vm->n_devices; k++)
         device_reset(vm->devices[k]);
     if (vm->cfg.kernel_path) {

@@ -43,6 +43,7 @@ struct vm {
 
     /* chips the board talks to by name */
     struct device *pic, *pit, *rtc, *i8042, *port92, *ioapic, *fw_cfg, *vga, *pci, *pm, *fdc;
+    u8 irq_levels[16]; /* of each ISA interrupt: who drives it high, a bit each (pc.c) */
     struct input_sink *input;
     struct screen *screen;
 
