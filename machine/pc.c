@@ -16,6 +16,7 @@
 #include "devices/i8237.h"
 #include "devices/i8254.h"
 #include "devices/i8259.h"
+#include "devices/ide.h"
 #include "devices/ioapic.h"
 #include "devices/mc146818.h"
 #include "devices/pci.h"
@@ -36,6 +37,7 @@
 
 #define HOLE_START     0xc0000000ull /* PCI memory below 4 GiB */
 #define FLOPPY_MAX     (2880 * KIB)
+#define IDE_BM_BASE    0xc000
 #define PM_BASE        0x600
 #define ACPI_RSDP_AT   0xf0000ull
 #define ACPI_TABLES_AT 0xf0040ull
@@ -242,6 +244,7 @@ static void add_pci(struct vm *vm)
     vm_add(vm, piix3_new(vm->pci, 1, lines, (struct irq){reset_wire, vm, 0}));
     vm->pm = vm_add(
         vm, acpi_pm_new(vm->pci, PCI_DEVFN(1, 3), vm->ports, isa(vm, 9), power_off, vm, vm->clk));
+    vm->ide = vm_add(vm, ide_new(vm->pci, 1, 1, vm->ports, isa(vm, 14), isa(vm, 15), vm->clk));
     pci_bus_set_msi(vm->pci, msi, vm);
 }
 
@@ -286,6 +289,10 @@ void pc_setup_without_firmware(struct vm *vm)
     pci_config_write(pm, 0x40, PM_BASE | 1, 4);
     pci_config_write(pm, 0x80, 1, 1);
     vga_set_text_mode(vm->vga, vga_font);
+    struct pci_device *ide = pci_find(vm->pci, PCI_DEVFN(1, 1));
+    pci_config_write(ide, 0x40, 0x80008000, 4); /* both channels decode */
+    pci_config_write(ide, 0x20, IDE_BM_BASE | 1, 4);
+    pci_config_write(ide, PCI_COMMAND, PCI_CMD_IO | PCI_CMD_MASTER, 2);
     place_acpi(vm);
 }
 
@@ -357,6 +364,14 @@ enum status pc_attach_drives(struct vm *vm, struct error *err)
             return fail(err, ST_FORMAT, "%s is too large for a floppy: %llu KiB, at most %llu",
                         b->name, (unsigned long long)(b->size / KIB),
                         (unsigned long long)(FLOPPY_MAX / KIB));
+    }
+    for (int k = 0; k < VM_MAX_IDE; k++) {
+        const struct vm_drive *d = &vm->cfg.ide[k];
+        if (!d->block && !d->cdrom)
+            continue;
+        enum status st = ide_attach(vm->ide, k, d->block, d->cdrom, err);
+        if (st != ST_OK)
+            return st;
     }
     for (int k = 0; k < VM_MAX_FLOPPY; k++)
         if (vm->cfg.floppy[k])

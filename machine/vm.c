@@ -219,6 +219,8 @@ void vm_free(struct vm *vm)
         return;
     for (int k = vm->n_devices - 1; k >= 0; k--)
         device_destroy(vm->devices[k]);
+    for (int k = 0; k < VM_MAX_IDE; k++)
+        block_close(vm->cfg.ide[k].block);
     cpu_free(vm->cpu);
     space_free(vm->mem);
     space_free(vm->ports);
