@@ -43,15 +43,31 @@ struct acpi_pm {
     u16 sts, en, cnt;
     u8 smi_cmd, smi_data;
     u8 gpe_sts[2], gpe_en[2];
+    u64 half;   /* halves of the timer's range gone by when TMR_STS was last brought up to date */
+    u8 smb[16]; /* SMBus host registers */
 };
+
+/* SMBus host registers (82371AB 7.3). No device answers: a transaction ends with DEV_ERR. */
+enum { SMB_HSTSTS = 0, SMB_HSTCNT = 2, SMB_START = 0x40, SMB_DEV_ERR = 0x04 };
 
 static u32 pm_ticks(struct acpi_pm *s)
 {
     return (u32)muldiv64(clock_now(s->clk), ACPI_PM_TIMER_HZ, NS_PER_SEC);
 }
 
+/* TMR_STS is set by each change of bit 23, whether or not it may interrupt (ACPI 6.3, 4.8.3.1.1).
+ */
+static void update_tmr_sts(struct acpi_pm *s)
+{
+    u64 half = muldiv64(clock_now(s->clk), ACPI_PM_TIMER_HZ, NS_PER_SEC) >> 23;
+    if (half != s->half)
+        s->sts |= STS_TMR;
+    s->half = half;
+}
+
 static void update_sci(struct acpi_pm *s)
 {
+    update_tmr_sts(s);
     irq_set(&s->sci, (s->cnt & CNT_SCI_EN) && (s->sts & s->en & (STS_TMR | STS_PWRBTN | 0x420)));
 }
 
@@ -70,7 +86,6 @@ static void arm_overflow(struct acpi_pm *s)
 static void on_overflow(void *ctx)
 {
     struct acpi_pm *s = ctx;
-    s->sts |= STS_TMR;
     update_sci(s);
     arm_overflow(s);
 }
@@ -93,8 +108,11 @@ static u8 pm_byte(struct acpi_pm *s, u64 off)
 static u64 io_read(struct device *d, int region, u64 off, int size)
 {
     struct acpi_pm *s = of_io(d);
-    if (region == R_PM && off == PM_TMR && size == 4)
-        return pm_ticks(s) & 0xffffff; /* one sample, not four */
+    if (region == R_PM && off >= PM_TMR && off < PM_TMR + 4)
+        return (pm_ticks(s) & 0xffffff) >> (8 * (off - PM_TMR)); /* one sample, not four */
+    if (region == R_SMB)
+        return s->smb[off & 15];
+    update_tmr_sts(s);
     u64 v = 0;
     for (int k = 0; k < size; k++) {
         u64 o = off + (u64)k;
@@ -122,6 +140,7 @@ static void pm_write16(struct acpi_pm *s, u64 off, u16 v)
 {
     switch (off) {
     case PM1_STS:
+        update_tmr_sts(s);
         s->sts &= (u16)~v;
         break;
     case PM1_EN:
@@ -137,9 +156,26 @@ static void pm_write16(struct acpi_pm *s, u64 off, u16 v)
     update_sci(s);
 }
 
+static void smb_write(struct acpi_pm *s, u64 off, u8 val)
+{
+    if (off == SMB_HSTSTS) {
+        s->smb[off] &= (u8)~val;
+        return;
+    }
+    s->smb[off & 15] = val;
+    if (off == SMB_HSTCNT && (val & SMB_START)) {
+        s->smb[SMB_HSTCNT] &= (u8)~SMB_START;
+        s->smb[SMB_HSTSTS] |= SMB_DEV_ERR;
+    }
+}
+
 static void io_write(struct device *d, int region, u64 off, u64 val, int size)
 {
     struct acpi_pm *s = of_io(d);
+    if (region == R_SMB) {
+        smb_write(s, off, (u8)val);
+        return;
+    }
     if (region == R_PM) {
         if (size == 1) {
             /* bytes: the other half stays, except in the write-one-to-clear status */
@@ -206,6 +242,8 @@ static void pm_reset(struct device *d)
     s->smi_cmd = s->smi_data = 0;
     memset(s->gpe_sts, 0, sizeof(s->gpe_sts));
     memset(s->gpe_en, 0, sizeof(s->gpe_en));
+    memset(s->smb, 0, sizeof(s->smb));
+    s->half = muldiv64(clock_now(s->clk), ACPI_PM_TIMER_HZ, NS_PER_SEC) >> 23;
     timer_disarm(&s->overflow);
     update_map(s);
     update_sci(s);
@@ -238,6 +276,8 @@ static const struct field pm_state[] = {PCI_FIELDS(struct acpi_pm, pci),
                                         FIELD_U(struct acpi_pm, smi_data),
                                         FIELD_A(struct acpi_pm, gpe_sts),
                                         FIELD_A(struct acpi_pm, gpe_en),
+                                        FIELD_U(struct acpi_pm, half),
+                                        FIELD_A(struct acpi_pm, smb),
                                         FIELD_END};
 
 static const struct device_ops pm_ops = {.name = "acpi_pm",
