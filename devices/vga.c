@@ -449,6 +449,7 @@ void vga_set_text_mode(struct device *d, const u8 *font)
     }
     for (u32 k = 0; font && k < VGA_FONT_SIZE; k++)
         s->vram->base[((k / 16) * 32 + k % 16) * 4 + 2] = font[k];
+    ram_note_write(s->vram, 0, 0x40000);
 }
 
 enum status vga_new(struct device *pci_bus, int slot, struct space *mem, struct space *ports,

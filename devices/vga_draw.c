@@ -3,7 +3,7 @@
  *
  * What it is: the CRTC's address counter, the attribute controller and the DAC, one scan line at a
  * time. A VGA picture has as many lines as the CRTC shows (mode 13h is 640 by 400). What it is not:
- * pel panning, borders, interlace.
+ * borders, interlace, registers that change while the beam is on its way.
  *
  * Manual: IBM VGA technical reference: CRTC, attribute controller and DAC registers.
  */
@@ -192,24 +192,37 @@ static void graphics_line(const struct vga *s, u32 ma, u32 ra, u32 *out, int col
     }
 }
 
+/* Dots that the picture is shifted to the left. */
+static u32 pel_panning(const struct vga *s, int dots)
+{
+    u32 pan = s->ac[AC_PANNING] & 15u;
+    if (dots == 9) /* 8 is no shift, 0 is one dot */
+        return pan >= 8 ? 0 : pan + 1;
+    return pan & 7;
+}
+
 static void draw_vga(const struct vga *s, u32 *out, u32 w, u32 h, int dots)
 {
     u32 line[MAX_WIDTH];
     int cols = s->crtc[CRTC_HDISP] + 1;
     bool wide = s->seq[SEQ_CLOCKING] & 8, twice = s->crtc[CRTC_MAX_SCAN] & 0x80;
-    u32 ma = start_address(s), ra = s->crtc[CRTC_PRESET_ROW] & 31;
+    u32 ma = start_address(s) + (s->crtc[CRTC_PRESET_ROW] >> 5 & 3);
+    u32 ra = s->crtc[CRTC_PRESET_ROW] & 31, pan = pel_panning(s, dots);
     u32 max_ra = s->crtc[CRTC_MAX_SCAN] & 31;
 
     for (u32 y = 0; y < h; y++, out += w) {
+        /* One column more than is shown: panning brings it in. */
         if (graphics(s))
-            graphics_line(s, ma, ra, line, cols);
+            graphics_line(s, ma, ra, line, cols + 1);
         else
-            text_line(s, ma, ra, line, cols, dots);
+            text_line(s, ma, ra, line, cols + 1, dots);
         for (u32 x = 0; x < w; x++)
-            out[x] = line[wide ? x / 2 : x];
+            out[x] = line[(wide ? x / 2 : x) + pan];
         if (y == line_compare(s)) {
             ma = 0;
             ra = 0;
+            if (s->ac[AC_MODE] & 0x20) /* the lower part stands still */
+                pan = 0;
         } else if (!twice || (y & 1)) {
             if (ra++ == max_ra) {
                 ra = 0;
@@ -261,7 +274,8 @@ static u32 vbe_pixel(const struct vga *s, const u8 *line, u32 x)
 static void draw_vbe(const struct vga *s, u32 *out, u32 w, u32 h)
 {
     u32 bpp = s->vbe[VBE_BPP], stride = vga_vbe_stride(s);
-    u32 bytes = bpp == 4 ? (w + 7) / 8 * 4 : w * ((bpp + 7) / 8);
+    u32 first = bpp == 4 ? s->vbe[VBE_X_OFFSET] & 7 : 0; /* pixel of the first plane byte */
+    u32 bytes = bpp == 4 ? (w + first + 7) / 8 * 4 : w * ((bpp + 7) / 8);
     u64 at = (u64)s->vbe[VBE_Y_OFFSET] * stride +
              (bpp == 4 ? s->vbe[VBE_X_OFFSET] / 8 * 4u : s->vbe[VBE_X_OFFSET] * ((bpp + 7) / 8));
     for (u32 y = 0; y < h; y++, at += stride, out += w) {
@@ -269,7 +283,7 @@ static void draw_vbe(const struct vga *s, u32 *out, u32 w, u32 h)
             memset(out, 0, w * sizeof(*out));
         else
             for (u32 x = 0; x < w; x++)
-                out[x] = vbe_pixel(s, s->vram->base + at, x);
+                out[x] = vbe_pixel(s, s->vram->base + at, x + first);
     }
 }
 

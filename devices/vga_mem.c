@@ -85,6 +85,14 @@ u8 vga_mem_peek(const struct vga *s, u32 off)
     return linear(s) ? *linear_byte(s, off) : read_byte(s, off, latch);
 }
 
+/* Somebody may hold decoded code of this page, or count its changes. */
+static void note(struct vga *s, const u8 *at, u32 len)
+{
+    u64 off = (u64)(at - s->vram->base);
+    if (unlikely(s->vram->page_flags[off >> PAGE_SHIFT]))
+        ram_note_write(s->vram, off, len);
+}
+
 static u8 logic(const struct vga *s, u8 v, u8 latch)
 {
     switch (s->gr[GR_ROTATE] >> 3 & 3) {
@@ -129,7 +137,9 @@ void vga_mem_write(struct vga *s, u32 off, u8 val)
     if (!window(s, &off))
         return;
     if (linear(s)) {
-        *linear_byte(s, off) = val;
+        u8 *b = linear_byte(s, off);
+        *b = val;
+        note(s, b, 1);
         return;
     }
     u8 mask = s->seq[SEQ_MAP_MASK] & 15;
@@ -144,4 +154,5 @@ void vga_mem_write(struct vga *s, u32 off, u8 val)
     for (int p = 0; p < 4; p++)
         if (mask >> p & 1)
             b[p] = plane_value(s, p, val);
+    note(s, b, 4);
 }

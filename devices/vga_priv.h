@@ -73,6 +73,7 @@ enum {
     AC_MODE = 0x10,
     AC_OVERSCAN = 0x11,
     AC_PLANES = 0x12,
+    AC_PANNING = 0x13,
     AC_COLOUR_SELECT = 0x14,
     AC_PAS = 0x20, /* in the index: the palette drives the screen */
 };

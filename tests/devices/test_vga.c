@@ -419,3 +419,194 @@ Test(vga, noise)
     fini(&c);
     fini(&e);
 }
+
+/* ---- whole modes, set by their registers ------------------------------------------------------
+ */
+struct mode {
+    u8 misc, seq[5], crtc[25], gr[9], ac10, ac13;
+};
+static const struct mode mode13 = {0x63,
+                                   {3, 0x01, 15, 0, 0x0e},
+                                   {0x5f, 0x4f, 0x50, 0x82, 0x54, 0x80, 0xbf, 0x1f, 0x00,
+                                    0x41, 0,    0,    0,    0,    0,    0,    0x9c, 0x8e,
+                                    0x8f, 0x28, 0x40, 0x96, 0xb9, 0xa3, 0xff},
+                                   {0, 0, 0, 0, 0, 0x40, 0x05, 0x0f, 0xff},
+                                   0x41,
+                                   0};
+static const struct mode mode12 = {0xe3,
+                                   {3, 0x01, 15, 0, 0x06},
+                                   {0x5f, 0x4f, 0x50, 0x82, 0x54, 0x80, 0x0b, 0x3e, 0x00,
+                                    0x40, 0,    0,    0,    0,    0,    0,    0xea, 0x8c,
+                                    0xdf, 0x28, 0x00, 0xe7, 0x04, 0xe3, 0xff},
+                                   {0, 0, 0, 0, 0, 0x00, 0x05, 0x0f, 0xff},
+                                   0x01,
+                                   0};
+/* The CGA's: odd scan lines 8 KiB further. */
+static const struct mode mode4 = {0x63,
+                                  {3, 0x09, 3, 0, 0x02},
+                                  {0x2d, 0x27, 0x28, 0x90, 0x2b, 0x80, 0xbf, 0x1f, 0x00,
+                                   0xc1, 0,    0,    0,    0,    0,    0,    0x9c, 0x8e,
+                                   0x8f, 0x14, 0x00, 0x96, 0xb9, 0xa2, 0xff},
+                                  {0, 0, 0, 0, 0, 0x30, 0x0f, 0x00, 0xff},
+                                  0x01,
+                                  0};
+
+/* The palette is the identity, DAC entry n a grey of n. */
+static void set_mode(struct card *c, const struct mode *m)
+{
+    struct rig *r = &c->p.r;
+    out8(r, 0x3c2, m->misc);
+    for (u8 i = 0; i < 5; i++)
+        idx(c, 0x3c4, i, m->seq[i]);
+    idx(c, 0x3d4, 0x11, 0);
+    for (u8 i = 0; i < 25; i++)
+        idx(c, 0x3d4, i, m->crtc[i]);
+    for (u8 i = 0; i < 9; i++)
+        idx(c, 0x3ce, i, m->gr[i]);
+    in8(r, 0x3da);
+    for (u8 i = 0; i < 21; i++) {
+        u8 rest[5] = {m->ac10, 0, 15, m->ac13, 0};
+        out8(r, 0x3c0, i);
+        out8(r, 0x3c0, i < 16 ? i : rest[i - 16]);
+    }
+    out8(r, 0x3c0, 0x20);
+    out8(r, 0x3c8, 0);
+    for (int i = 0; i < 256 * 3; i++)
+        out8(r, 0x3c9, (u8)(i / 3 & 63));
+}
+
+static u32 grey(u32 n)
+{
+    n = (n & 63) << 2 | (n & 63) >> 4;
+    return n << 16 | n << 8 | n;
+}
+
+struct shot {
+    u32 px[640 * 480];
+    int w, h;
+};
+
+static u32 at(struct card *c, struct shot *s, int x, int y)
+{
+    c->scr->render(c->scr->ctx, s->px, ARRAY_LEN(s->px), &s->w, &s->h);
+    cr_assert(x < s->w && y < s->h, "%d,%d of %dx%d", x, y, s->w, s->h);
+    return s->px[y * s->w + x];
+}
+
+Test(vga, split_screen_and_panning)
+{
+    static struct shot s;
+    struct card c;
+    struct rig *r = &c.p.r;
+    init(&c);
+    set_mode(&c, &mode12);
+    put8(&c, 0xa0000, 0x80);            /* first pixel of the lower part */
+    put8(&c, 0xa0000 + 80 * 100, 0x40); /* second pixel of the upper */
+    idx(&c, 0x3d4, 0x0c, 80 * 100 >> 8);
+    idx(&c, 0x3d4, 0x0d, 80 * 100 & 0xff);
+    idx(&c, 0x3d4, 0x18, 199);
+    idx(&c, 0x3d4, 0x07, 0x2e);
+    idx(&c, 0x3d4, 0x09, 0x00);
+    cr_expect_eq(at(&c, &s, 0, 0), grey(0));
+    cr_expect_eq(at(&c, &s, 1, 0), grey(15));
+    cr_expect_eq(at(&c, &s, 0, 199), grey(0));
+    cr_expect_eq(at(&c, &s, 0, 200), grey(15));
+    in8(r, 0x3da);
+    out8(r, 0x3c0, 0x33); /* pan by one */
+    out8(r, 0x3c0, 1);
+    cr_expect_eq(at(&c, &s, 0, 0), grey(15));
+    cr_expect_eq(at(&c, &s, 0, 200), grey(0), "both parts move");
+    out8(r, 0x3c0, 0x30);
+    out8(r, 0x3c0, 0x21); /* only the upper moves */
+    cr_expect_eq(at(&c, &s, 0, 0), grey(15));
+    cr_expect_eq(at(&c, &s, 0, 200), grey(15));
+    /* What panning brings in at the right comes from the next address. */
+    put8(&c, 0xa0000 + 80 * 101, 0x80);
+    cr_expect_eq(at(&c, &s, 639, 0), grey(15));
+    fini(&c);
+}
+
+Test(vga, unchained)
+{
+    static struct shot s;
+    struct card c;
+    init(&c);
+    set_mode(&c, &mode13);
+    for (u32 i = 0; i < 320; i++)
+        put8(&c, 0xa0000 + 199 * 320 + i, (u8)i & 63);
+    cr_expect_eq(at(&c, &s, 639, 399), grey(63));
+    cr_expect_eq(at(&c, &s, 10, 398), grey(5));
+    cr_expect_eq(at(&c, &s, 10, 397), grey(0));
+    /* Byte addressing: four pixels an address, planes by the map mask. */
+    idx(&c, 0x3c4, 4, 6);
+    idx(&c, 0x3d4, 0x14, 0);
+    idx(&c, 0x3d4, 0x17, 0xe3);
+    idx(&c, 0x3c4, 2, 4);
+    put8(&c, 0xa0000 + 80 + 1, 33);
+    cr_expect_eq(at(&c, &s, 2 * 6, 2), grey(33));
+    cr_expect_eq(at(&c, &s, 2 * 5, 2), grey(0));
+    fini(&c);
+}
+
+Test(vga, cga_interleave)
+{
+    static struct shot s;
+    struct card c;
+    init(&c);
+    set_mode(&c, &mode4);
+    put8(&c, 0xb8000, 0xc0);          /* line 0, pixel 0: colour 3 */
+    put8(&c, 0xb8001, 0x80);          /* line 0, pixel 4: colour 2 */
+    put8(&c, 0xb8000 + 0x2000, 0x10); /* line 1, pixel 1: colour 1 */
+    put8(&c, 0xb8000 + 80, 0x40);     /* line 2, pixel 0: colour 1 */
+    cr_expect_eq(at(&c, &s, 0, 0), grey(3));
+    cr_expect(s.w == 640 && s.h == 400, "%dx%d", s.w, s.h);
+    cr_expect_eq(at(&c, &s, 8, 1), grey(2));
+    cr_expect_eq(at(&c, &s, 2, 2), grey(1));
+    cr_expect_eq(at(&c, &s, 0, 2), grey(0));
+    cr_expect_eq(at(&c, &s, 1, 5), grey(1));
+    cr_expect_eq(mem8(&c, 0xb8001), 0x80);
+    fini(&c);
+}
+
+/* A driver that uses nothing but PCI: BAR 2 and the frame buffer. */
+Test(vga, by_memory_alone)
+{
+    static struct shot s;
+    struct card c;
+    init(&c);
+    space_write(c.p.mem, MMIO + 0x400, 0x20, 1);
+    space_write(c.p.mem, MMIO + 0x502, 64, 2);
+    space_write(c.p.mem, MMIO + 0x504, 48, 2);
+    space_write(c.p.mem, MMIO + 0x506, 32, 2);
+    space_write(c.p.mem, MMIO + 0x508, 0x41, 2);
+    space_write(c.p.mem, LFB + 64 * 4 + 4, 0x00112233, 4);
+    cr_expect_eq(at(&c, &s, 1, 1), 0x112233);
+    cr_expect(s.w == 64 && s.h == 48);
+    fini(&c);
+}
+
+static void count_write(void *ctx, u64 off, u32 len)
+{
+    u64 *sum = ctx;
+    *sum += off + len;
+}
+
+/* Writes by the window are writes to RAM: who cached code of it must hear of them. */
+Test(vga, window_writes_are_noted)
+{
+    struct card c;
+    struct ram *ram;
+    u64 off, sum = 0;
+    init(&c);
+    set_mode(&c, &mode13);
+    cr_assert(space_ram_ptr(c.p.mem, LFB, 4, &ram, &off));
+    cr_expect_eq(off, 0);
+    ram->code_write = count_write;
+    ram->code_ctx = &sum;
+    put8(&c, 0xa0000 + 0x1004, 1);
+    cr_expect_eq(sum, 0, "no code there");
+    ram->page_flags[0x4010 >> 12] |= RAM_CODE;
+    put8(&c, 0xa0000 + 0x1004, 2);
+    cr_expect_eq(sum, 0x4010 + 4);
+    fini(&c);
+}
