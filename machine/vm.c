@@ -321,18 +321,12 @@ int vm_exit_code(const struct vm *vm)
     return vm->exit_code;
 }
 
-static void wake(void *ctx, const void *data, u32 len)
-{
-    (void)ctx;
-    (void)data;
-    (void)len;
-}
-
+/* Signal handlers call this: nothing here locks or allocates. */
 void vm_stop(struct vm *vm)
 {
     vm->stop_wanted = 1;
-    /* the post wakes a sleeping VM; a running one looks within a slice */
-    inbox_post(vm->inbox, wake, vm, NULL, 0);
+    inbox_wake(vm->inbox);
+    cpu_kick(vm->cpu);
 }
 
 static void do_reset(void *ctx, const void *data, u32 len)

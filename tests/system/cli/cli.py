@@ -1,0 +1,637 @@
+#!/usr/bin/env python3
+"""cli - the command line as a person meets it: wrong input, and what goes in and out of a run.
+
+  cli.py --program build/frontends/trivisor [NAME...]
+
+Bad input is a table: arguments, the exit status, and what the one line on stderr must say. The
+rest runs guests of a few bytes (see Guests). No firmware, no downloads. Sanitizer reports fail any
+case. Last line: N passed, N failed, N skipped.
+"""
+import argparse
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+
+USAGE, HOST, RESET, TRIPLE, SIGNAL = 2, 4, 6, 8, 10
+SANITIZER = re.compile(r"Sanitizer|runtime error:|internal error")
+
+
+class Failure(Exception):
+    pass
+
+
+# ---- guests: real mode at F000:FFF0, last 64 KiB below 4 GiB ----------------------------------
+
+def rom(code):
+    """An image whose reset vector jumps to `code` at F000:0000."""
+    return code.ljust(0xfff0, b"\xf4") + b"\xea\x00\x00\x00\xf0".ljust(16, b"\xf4")
+
+
+def out(port, value):
+    return b"\xba" + struct.pack("<H", port) + b"\xb0" + bytes([value]) + b"\xee"
+
+
+IDLE = b"\xfa\xf4\xeb\xfd"                      # cli; hlt; jmp back to hlt
+# Echoes serial port 0; 'Q' ends the run with code 5. A break is echoed as '!'.
+ECHO = (b"\xba\xfd\x03\xec"                     # 0: mov dx,3fd; in al,dx
+        b"\xa8\x10\x75\x14"                     # 4: test al,10h; jnz 1c
+        b"\xa8\x01\x74\xf4"                     # 8: test al,1; jz 0
+        b"\xba\xf8\x03\xec"                     # c: mov dx,3f8; in al,dx
+        b"\xee\x3c\x51\x75\xeb"                 # 10: out dx,al; cmp al,'Q'; jne 0
+        + out(0x501, 2) +                       # 15
+        b"\xf4"                                 # 1b: hlt
+        b"\xba\xf8\x03\xec\xb0\x21\xee"         # 1c: take the break's zero; '!'
+        b"\xeb\xdb")                            # 23: jmp 0
+assert ECHO[0x1c] == 0xba and len(ECHO) == 0x25
+
+
+LINE_8N1 = out(0x3fb, 3)  # a 16550 wakes up with five data bits
+
+
+def hello(text):
+    return LINE_8N1 + b"".join(out(0x3f8, c) for c in text)
+
+
+class Files:
+    """What the cases name: files good and bad in one folder."""
+
+    def __init__(self):
+        self.dir = tempfile.mkdtemp(prefix="trivisor-cli-")
+        self.write("disk", bytes(1 << 16))
+        self.write("iso", bytes(1 << 16))
+        self.write("floppy", bytes(1474560))
+        self.write("odd", bytes(1000))
+        self.write("empty", b"")
+        self.write("text", b"this is no kernel, and no ROM either\n" * 40)
+        self.write("one", b"\x00")
+        self.write("qcow2", b"QFI\xfb\x00\x00\x00\x03".ljust(1 << 16, b"\0"))
+        self.write("vmdk", b"KDMV\x01\x00\x00\x00".ljust(1 << 16, b"\0"))
+        self.write("gz", b"\x1f\x8b\x08\x00".ljust(4096, b"\0"))
+        self.write("a,b", bytes(4096))
+        os.mkdir(self.path("dir"))
+        os.mkfifo(self.path("pipe"))
+        os.symlink(self.path("nowhere"), self.path("dangling"))
+        with open(self.path("huge"), "wb") as f:
+            f.truncate(1 << 33)
+        self.kernels()
+        self.write("elf", b"\x7fELF\x02\x01\x01".ljust(64, b"\0"))
+        self.write("elf-short", b"\x7fELF")
+        self.write("elf32-big", b"\x7fELF\x01\x02\x01".ljust(52, b"\0"))
+        self.write("idle.rom", rom(IDLE))
+        self.write("echo.rom", rom(LINE_8N1 + ECHO))
+        self.write("exit.rom", rom(out(0x501, 0x10) + IDLE))
+        self.write("hello.rom", rom(hello(b"hello\n") + out(0xe9, 0x44) + out(0x501, 0)))
+        # lidt cs:[10h], which is all zeros: no vector is inside it; int3
+        self.write("triple.rom", rom(b"\x2e\x0f\x01\x1e\x10\x00\xcc".ljust(16, b"\0") + bytes(6)))
+        self.write("reset.rom", rom(out(0x64, 0xfe) + IDLE))
+
+    def kernels(self):
+        """A bzImage's first sectors, and ways to spoil them."""
+        k = bytearray(4096 * 4)
+        k[0x1f1] = 4                                    # setup_sects
+        struct.pack_into("<I", k, 0x1f4, (len(k) - 5 * 512) // 16)
+        k[0x1fe:0x200] = b"\x55\xaa"
+        k[0x202:0x206] = b"HdrS"
+        struct.pack_into("<H", k, 0x206, 0x20c)
+        k[0x211] = 1                                    # loaded high
+        struct.pack_into("<I", k, 0x214, 0x100000)
+        struct.pack_into("<I", k, 0x238, 255)           # cmdline_size
+        struct.pack_into("<Q", k, 0x258, 0x100000)
+        struct.pack_into("<I", k, 0x260, 0x10000)
+
+        def spoilt(name, at, value, size=None):
+            c = bytearray(k)
+            c[at:at + len(value)] = value
+            self.write(name, bytes(c[:size]))
+
+        self.write("kernel", bytes(k))
+        spoilt("kernel-nomagic", 0x202, b"hdRS")
+        spoilt("kernel-noboot", 0x1fe, b"\0\0")
+        spoilt("kernel-old", 0x206, b"\x00\x02")
+        spoilt("kernel-low", 0x211, b"\0")
+        spoilt("kernel-setup", 0x1f1, b"\xff")
+        spoilt("kernel-cut", 0, b"", 0x400)
+        spoilt("kernel-big", 0x260, struct.pack("<I", 0x7fffffff))
+
+    def write(self, name, data):
+        with open(self.path(name), "wb") as f:
+            f.write(data)
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def close(self):
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+# ---- bad input: name, arguments, status, what stderr says. @name is a file of Files. -----------
+
+BAD = [
+    ("command unknown", ["rnu"], USAGE, r"'rnu' \(did you mean 'run'\?\)"),
+    ("command is an option", ["-m", "64"], USAGE, r"trivisor run -m"),
+    ("command empty", [""], USAGE, r"unknown command ''"),
+    ("help of nothing", ["help", "rune"], USAGE, r"did you mean 'run'"),
+
+    ("option unknown", ["run", "-frobnicate"], USAGE, r"unknown option '-frobnicate'.*-help"),
+    ("option misspelt", ["run", "-kernal", "x"], USAGE, r"did you mean '-kernel'"),
+    ("option misspelt, two dashes", ["run", "--no-rebot"], USAGE, r"did you mean '-no-reboot'"),
+    ("option of 10000 letters", ["run", "-" + "x" * 10000], USAGE, r"unknown option"),
+    ("option is a dash", ["run", "-"], USAGE, r"'-' is no option"),
+    ("option is two dashes", ["run", "--"], USAGE, r"unknown option"),
+    ("no option", ["run", "@disk"], USAGE, r"given with -hda"),
+    ("value missing", ["run", "-m"], USAGE, r"-m wants a value"),
+    ("value missing, boot", ["run", "-boot"], USAGE, r"-boot wants a value"),
+    ("value too many", ["run", "--stats=yes"], USAGE, r"-stats takes no value"),
+
+    ("memory word", ["run", "-m", "lots"], USAGE, r"-m: 'lots' is no size"),
+    ("memory empty", ["run", "-m", ""], USAGE, r"is no size"),
+    ("memory zero", ["run", "-m", "0"], USAGE, r"1M to 64G"),
+    ("memory negative", ["run", "-m", "-64"], USAGE, r"'-64' is no size"),
+    ("memory fraction", ["run", "-m", "1.5G"], USAGE, r"is no size"),
+    ("memory unit unknown", ["run", "-m", "64Q"], USAGE, r"is no size"),
+    ("memory too little", ["run", "-m", "512K"], USAGE, r"1M to 64G"),
+    ("memory too much", ["run", "-m", "65G"], USAGE, r"1M to 64G"),
+    ("memory overflows", ["run", "-m", "99999999999999999999"], USAGE, r"is no size"),
+    ("memory overflows by its unit", ["run", "-m", "18446744073709551615G"], USAGE, r"is no size"),
+    ("memory not in pages", ["run", "-m", "1048577b"], USAGE, r"multiple of 4K"),
+
+    ("cpu unknown", ["run", "-cpu", "host1"], USAGE, r"no CPU model 'host1' \(did you mean 'host'"),
+    ("cpu empty", ["run", "-cpu", ""], USAGE, r"no CPU model ''"),
+    ("machine unknown", ["run", "-machine", "q35"], USAGE, r"no machine 'q35'"),
+    ("engine unknown", ["run", "-engine", "warp"], USAGE, r"no engine 'warp'"),
+    ("several CPUs", ["run", "-smp", "4"], USAGE, r"one CPU"),
+    ("no CPUs", ["run", "-smp", "0"], USAGE, r"no number of CPUs"),
+
+    ("kernel missing", ["run", "-kernel", "@nowhere"], HOST, r"-kernel: .*nowhere: No such file"),
+    ("kernel is a folder", ["run", "-kernel", "@dir"], HOST, r"is a directory"),
+    ("kernel is a pipe", ["run", "-kernel", "@pipe"], HOST, r"not a regular file"),
+    ("kernel empty", ["run", "-kernel", "@empty"], HOST, r"is empty"),
+    ("kernel of one byte", ["run", "-kernel", "@one"], HOST, r"neither a Linux bzImage nor"),
+    ("kernel is text", ["run", "-kernel", "@text"], HOST, r"neither a Linux bzImage nor"),
+    ("kernel without magic", ["run", "-kernel", "@kernel-nomagic"], HOST, r"neither a Linux"),
+    ("kernel without boot flag", ["run", "-kernel", "@kernel-noboot"], HOST, r"neither a Linux"),
+    ("kernel too old", ["run", "-kernel", "@kernel-old"], HOST, r"boot protocol"),
+    ("kernel loads low", ["run", "-kernel", "@kernel-low"], HOST, r"zImage"),
+    ("kernel cut in its setup", ["run", "-kernel", "@kernel-setup"], HOST, r"truncated"),
+    ("kernel cut", ["run", "-kernel", "@kernel-cut"], HOST, r"truncated"),
+    ("kernel needs more memory", ["run", "-m", "16", "-kernel", "@kernel-big"], HOST, r"memory|fit"),
+    ("kernel huge", ["run", "-kernel", "@huge"], HOST, r"too large"),
+    ("kernel is an ELF file without PVH", ["run", "-kernel", "@elf"], HOST, r"elf"),
+    ("kernel is a cut ELF file", ["run", "-kernel", "@elf-short"], HOST, r"elf-short"),
+    ("kernel is a big-endian ELF file", ["run", "-kernel", "@elf32-big"], HOST, r"elf32-big"),
+    ("initrd without kernel", ["run", "-initrd", "@disk"], USAGE, r"-initrd wants -kernel"),
+    ("append without kernel", ["run", "-append", "quiet"], USAGE, r"-append wants -kernel"),
+    ("initrd missing", ["run", "-kernel", "@kernel", "-initrd", "@nowhere"], HOST, r"-initrd: "),
+    ("initrd huge", ["run", "-kernel", "@kernel", "-initrd", "@huge"], HOST, r"too large|fit"),
+    ("command line too long", ["run", "-kernel", "@kernel", "-append", "x" * 5000], HOST,
+     r"command line"),
+    ("firmware missing", ["run", "-bios", "@nowhere"], HOST, r"-bios: .*No such file"),
+    ("firmware of one byte", ["run", "-bios", "@one"], HOST, r"one"),
+    ("firmware huge", ["run", "-bios", "@huge"], HOST, r"too large"),
+    ("video firmware is a folder", ["run", "-vgabios", "@dir"], HOST, r"is a directory"),
+    ("ROM missing", ["run", "-rom", "@nowhere"], HOST, r"-rom: "),
+    ("ROM of one byte", ["run", "-rom", "@one"], HOST, r"one"),
+    ("ROM and kernel", ["run", "-rom", "@idle.rom", "-kernel", "@kernel"], USAGE, r"not with -kern"),
+    ("ROM and firmware", ["run", "-rom", "@idle.rom", "-bios", "@idle.rom"], USAGE, r"not with -b"),
+
+    ("disk missing", ["run", "-hda", "@nowhere"], HOST, r"nowhere: No such file"),
+    ("disk is a dangling link", ["run", "-hda", "@dangling"], HOST, r"dangling: No such file"),
+    ("disk is a folder", ["run", "-hda", "@dir"], HOST, r"is a directory"),
+    ("disk is a pipe", ["run", "-hda", "@pipe"], HOST, r"neither a regular file nor"),
+    ("disk is a device of another kind", ["run", "-hda", "/dev/null"], HOST, r"neither a regular"),
+    ("disk empty", ["run", "-hda", "@empty"], HOST, r"is empty"),
+    ("disk without a name", ["run", "-hda", ""], USAGE, r"-hda: wants a path"),
+    ("disk below a file", ["run", "-hda", "@disk/x"], HOST, r"Not a directory"),
+    ("disk with a long name", ["run", "-hda", "x" * 5000], HOST, r"x{100}"),
+    ("disk is QCOW", ["run", "-hda", "@qcow2"], HOST, r"is a QCOW image"),
+    ("disk is VMDK", ["run", "-hdb", "@vmdk"], HOST, r"is a VMDK image"),
+    ("disk is compressed", ["run", "-fda", "@gz"], HOST, r"compressed \(gzip\)"),
+    ("disk used twice", ["run", "-hda", "@disk", "-hdb", "@disk"], HOST, r"in use"),
+    ("place used twice", ["run", "-hda", "@disk", "-drive", "file=@odd,index=0"], USAGE,
+     r"-hda and -drive are both the primary master"),
+    ("CD and disk in one place", ["run", "-cdrom", "@iso", "-hdc", "@disk"], USAGE, r"secondary m"),
+    ("five disks", ["run"] + ["-drive", "file=@disk"] * 5, USAGE, r"no more than 4"),
+    ("eight drives", ["run"] + ["-drive", "file=@disk"] * 8, USAGE, r"too many drives"),
+    ("three floppies", ["run"] + ["-drive", "if=floppy,file=@floppy"] * 3, USAGE, r"no more than 2"),
+    ("drive without a file", ["run", "-drive", "if=ide"], USAGE, r"wants file=PATH"),
+    ("drive empty", ["run", "-drive", ""], USAGE, r"wants file=PATH"),
+    ("drive with an empty file", ["run", "-drive", "file="], USAGE, r"file=: wants a path"),
+    ("drive is a path", ["run", "-drive", "@disk"], USAGE, r"named by file="),
+    ("drive key unknown", ["run", "-drive", "fil=@disk"], USAGE, r"did you mean 'file'"),
+    ("drive key far off", ["run", "-drive", "file=@disk,werror=stop"], USAGE, r"no such key 'werror'"),
+    ("drive commas", ["run", "-drive", ",=,=,,"], USAGE, r"no such key|wants file"),
+    ("drive interface", ["run", "-drive", "file=@disk,if=scsi"], USAGE, r"if=scsi: wants ide or flo"),
+    ("drive medium", ["run", "-drive", "file=@disk,media=tape"], USAGE, r"media=tape"),
+    ("drive index", ["run", "-drive", "file=@disk,index=4"], USAGE, r"index=4"),
+    ("drive index negative", ["run", "-drive", "file=@disk,index=-1"], USAGE, r"index=-1"),
+    ("floppy index", ["run", "-drive", "file=@floppy,if=floppy,index=2"], USAGE, r"index=2"),
+    ("floppy CD", ["run", "-drive", "file=@iso,if=floppy,media=cdrom"], USAGE, r"do not go together"),
+    ("drive readonly", ["run", "-drive", "file=@disk,readonly=maybe"], USAGE, r"on or off"),
+    ("drive snapshot", ["run", "-drive", "file=@disk,snapshot"], USAGE, r"on or off"),
+    ("drive format", ["run", "-drive", "file=@disk,format=qcow2"], USAGE, r"format=qcow2: wants raw"),
+    ("drive comma in a name", ["run", "-drive", "file=@a,b"], USAGE, r"no such key 'b'"),
+
+    ("boot letter", ["run", "-boot", "cz"], USAGE, r"-boot: 'z' is none of"),
+    ("boot letter twice", ["run", "-boot", "cc"], USAGE, r"twice"),
+    ("boot empty", ["run", "-boot", ""], USAGE, r"wants letters"),
+    ("boot key", ["run", "-boot", "menu=on"], USAGE, r"nothing else"),
+
+    ("serial kind", ["run", "-serial", "stido"], USAGE, r"serial0: 'stido'.*did you mean 'stdio'"),
+    ("serial empty", ["run", "-serial", ""], USAGE, r"serial0: ''"),
+    ("serial file without a name", ["run", "-serial", "file:"], USAGE, r"wants a path"),
+    ("serial file in no folder", ["run", "-serial", "file:@nowhere/x"], HOST, r"No such file"),
+    ("serial file is a folder", ["run", "-serial", "file:@dir"], HOST, r"Is a directory"),
+    ("serial socket without a name", ["run", "-serial", "unix:"], USAGE, r"wants a path"),
+    ("serial socket missing", ["run", "-serial", "unix:@nowhere"], HOST, r"No such file"),
+    ("serial socket is a file", ["run", "-serial", "unix:@disk,server,nowait"], HOST, r"not a socket"),
+    ("serial socket key", ["run", "-serial", "unix:@s,sever"], USAGE, r"'sever'"),
+    ("serial socket with a long name", ["run", "-serial", "unix:" + "x" * 200], USAGE, r"at most"),
+    ("serial very long", ["run", "-serial", "x" * 5000], USAGE, r"too long"),
+    ("serial twice on the terminal", ["run", "-serial", "stdio", "-serial", "stdio"], USAGE, r"one"),
+    ("five serial ports", ["run"] + ["-serial", "null"] * 5, USAGE, r"at most 4"),
+    ("debug console kind", ["run", "-debugcon", "tcp:1"], USAGE, r"debugcon: 'tcp:1'"),
+    ("display", ["run", "-display", "sdl"], USAGE, r"no window"),
+
+    ("clock", ["run", "-rtc", "now"], USAGE, r"base=utc"),
+    ("clock date", ["run", "-rtc", "base=2006-13-01"], USAGE, r"base=utc"),
+    ("clock date with a tail", ["run", "-rtc", "base=2006-06-17x"], USAGE, r"base=utc"),
+    ("clock too early", ["run", "-rtc", "base=1969-12-31"], USAGE, r"1970"),
+    ("clock too late", ["run", "-rtc", "base=9999-01-01"], USAGE, r"2199"),
+    ("icount", ["run", "-icount", "shift=11"], USAGE, r"shift of 0 to 10"),
+    ("icount word", ["run", "-icount", "auto"], USAGE, r"shift of 0 to 10"),
+    ("log", ["run", "-d", "gest"], USAGE, r"did you mean 'guest'"),
+]
+
+
+class Run:
+    """Starts the program; what a failed case leaves running is killed after it."""
+
+    def __init__(self, program, files):
+        self.program, self.files, self.children = program, files, []
+
+    def popen(self, args, **kw):
+        p = subprocess.Popen(args, **kw)
+        self.children.append(p)
+        return p
+
+    def clean(self):
+        for p in self.children:
+            if p.poll() is None:
+                p.kill()
+                p.wait()
+        self.children = []
+
+    def args(self, args):
+        return [self.program] + [re.sub(r"@(?=[a-z])", self.files.dir + "/", a) for a in args]
+
+    def start(self, *args, **kw):
+        kw.setdefault("stdin", subprocess.DEVNULL)
+        return self.popen(self.args(["run", *args]), stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, start_new_session=True, **kw)
+
+    def finish(self, p, want, data=None, timeout=60):
+        try:
+            o, e = p.communicate(data, timeout=timeout)
+        except subprocess.TimeoutExpired:
+            p.kill()
+            raise Failure("did not end; stderr: %r" % p.communicate()[1][:200])
+        e = e.decode("utf-8", "replace") if e else ""
+        if SANITIZER.search(e):
+            raise Failure(e)
+        if p.returncode != want:
+            raise Failure("status %d, not %d; stderr: %s" % (p.returncode, want, e[:400]))
+        return o, e
+
+    def bad(self, args, status, says):
+        p = self.popen(self.args(args), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE)
+        o, e = self.finish(p, status)
+        lines = [x for x in e.splitlines() if not x.startswith("trivisor: this build has no window")]
+        if len(lines) != 1 or not lines[0].startswith("trivisor: error: "):
+            raise Failure("stderr is not one error line: %r" % e[:400])
+        if not re.search(says, lines[0]):
+            raise Failure("%r does not say %r" % (lines[0][:300], says))
+        if o:
+            raise Failure("stdout: %r" % o[:100])
+
+
+# ---- what works -------------------------------------------------------------------------------
+
+GOOD = []
+
+
+def good(f):
+    GOOD.append(f)
+    return f
+
+
+def need(condition, what):
+    if not condition:
+        raise Failure(what)
+
+
+@good
+def helps(r):
+    """help, lists and the version go to stdout, status 0"""
+    for args, says in ((["help"], "Commands"), (["--help"], "Commands"), (["-h"], "Commands"),
+                       (["help", "run"], "-kernel"), (["run", "-help"], "Exit status"),
+                       (["run", "--help"], "Exit status"), (["version"], "trivisor "),
+                       (["--version"], "trivisor "), (["run", "-cpu", "help"], "    host"),
+                       (["run", "-machine", "help"], "    pc"), (["run", "-engine", "help"], "interp")):
+        p = r.popen(r.args(args), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        o, e = r.finish(p, 0)
+        need(says in o.decode() and not e, "%s: %r %r" % (args, o[:100], e))
+    p = r.popen(r.args([]), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    o, e = r.finish(p, USAGE)
+    need("usage:" in e and not o, "no arguments: usage on stderr")
+
+
+@good
+def help_is_complete(r):
+    """the help names real options, the manual page too, and its lines fit a terminal"""
+    o = subprocess.run(r.args(["run", "-help"]), capture_output=True, text=True,
+                       timeout=30).stdout
+    names = re.findall(r"^  -(\S+)", o, re.M)
+    need(len(names) > 25, "only %d options" % len(names))
+    need(all(len(x) <= 100 for x in o.splitlines()), "a line is longer than 100 columns")
+    with open(r.manual) as f:
+        manual = f.read()
+    for n in names:
+        need(re.search(r"Fl %s\b" % re.escape(n), manual) or n == "help",
+             "the manual page does not know -%s" % n)
+        e = subprocess.run(r.args(["run", "-" + n, "-no-such-option", "-no-such-option"]),
+                           capture_output=True, text=True, stdin=subprocess.DEVNULL,
+                           timeout=30).stderr
+        need("unknown option '-%s'" % n not in e, n)
+
+
+@good
+def exit_statuses(r):
+    """debug exit, triple fault and reset are told apart"""
+    for name, options, status in (("exit", [], 0x21), ("triple", ["-no-reboot"], TRIPLE),
+                                  ("reset", ["-no-reboot"], RESET)):
+        r.finish(r.start("-nographic", "-rom", "@%s.rom" % name, *options), status)
+
+
+@good
+def spellings(r):
+    """-opt, --opt, --opt=value, and -flat for -rom"""
+    r.finish(r.start("--nographic", "--m=2M", "--rom=@exit.rom"), 0x21)
+    r.finish(r.start("-nographic", "-m", "size=1G", "-flat", "@exit.rom", "-boot", "order=dc",
+                     "-cpu", "host", "-M", "pc", "-smp", "cpus=1", "-icount", "-rtc",
+                     "base=2006-06-17T16:01:21", "-name", "x", "-vgabios", "none"), 0x21)
+
+
+@good
+def drives(r):
+    """images of every kind open; the file behind a snapshot stays"""
+    r.finish(r.start("-nographic", "-rom", "@exit.rom", "-hda", "@disk", "-hdb", "@odd", "-cdrom",
+                     "@iso", "-fda", "@floppy", "-drive", "file=@a,,b,index=3,format=raw"), 0x21)
+    r.finish(r.start("-nographic", "-rom", "@exit.rom", "-snapshot", "-hda", "@disk", "-hdb", "@huge",
+                     "-drive", "file=@qcow2,format=raw", "-drive", "if=ide,media=cdrom"), 0x21)
+
+
+@good
+def outputs(r):
+    """serial ports and the debug console: terminal, files, nothing"""
+    o, e = r.finish(r.start("-nographic", "-rom", "@hello.rom"), 1)
+    need(o == b"hello\n", repr(o))
+    r.finish(r.start("-display", "none", "-serial", "file:@out", "-debugcon", "file:@dbg", "-rom",
+                     "@hello.rom"), 1)
+    with open(r.files.path("out"), "rb") as f:
+        need(f.read() == b"hello\n", "serial file")
+    with open(r.files.path("dbg"), "rb") as f:
+        need(f.read() == b"D", "debug console file")
+    o, e = r.finish(r.start("-display", "none", "-rom", "@hello.rom"), 1)
+    need(o == b"" and e == "", "-display none is silent: %r %r" % (o, e))
+    o, e = r.finish(r.start("-rom", "@hello.rom"), 1)
+    need(o == b"hello\n" and "no window" in e, "without -nographic: %r %r" % (o, e))
+    for port in ("null", "none"):
+        o, e = r.finish(r.start("-nographic", "-serial", port, "-rom", "@hello.rom"), 1)
+        need(o == b"", repr(o))
+
+
+@good
+def stats(r):
+    """-stats: a table on stderr"""
+    o, e = r.finish(r.start("-nographic", "-stats", "-rom", "@exit.rom"), 0x21)
+    need(re.search(r"^instructions +\d+$", e, re.M) and "device accesses" in e, e)
+
+
+@good
+def input_flows(r):
+    """256 KiB through a serial port arrives whole and in order, however slow the guest"""
+    data = bytes(0x20 + (k * 7 + k // 95) % 48 for k in range(1 << 18)).replace(b"\x01", b"")
+    o, e = r.finish(r.start("-nographic", "-rom", "@echo.rom", stdin=subprocess.PIPE), 5,
+                    data + b"Q")
+    need(o == data + b"Q", "%d of %d bytes, first difference at %s" % (
+        len(o), len(data) + 1, next((k for k in range(min(len(o), len(data)))
+                                     if o[k] != data[k]), "the end")))
+
+
+@good
+def escapes(r):
+    """Ctrl-A: literal, break, help, monitor, and x ends the run with status 0"""
+    def session(typed, status):
+        p = r.start("-nographic", "-rom", "@echo.rom", stdin=subprocess.PIPE)
+        return r.finish(p, status, typed)[0]
+    need(session(b"a\x01ab\x01\x01cQ", 5) == b"a\x01b\x01cQ", "literal")
+    need(b"Ctrl-A x" in session(b"\x01hQ", 5), "help")
+    need(b"no monitor" in session(b"\x01cQ", 5), "monitor")
+    need(session(b"\x01zQ", 5) == b"Q", "unknown")
+    need(b"ended by" in session(b"\x01x", 0), "quit")
+    p = r.start("-nographic", "-rom", "@echo.rom", stdin=subprocess.PIPE)
+    p.stdin.write(b"\x01b")
+    p.stdin.flush()
+    need(p.stdout.read(1) == b"!", "break")
+    r.finish(p, 5, b"Q")
+
+
+def read_until(fd, want, timeout=30):
+    got, limit = b"", time.monotonic() + timeout
+    while want not in got:
+        left = limit - time.monotonic()
+        need(left > 0 and select.select([fd], [], [], left)[0], "no %r in %r" % (want, got))
+        data = os.read(fd, 4096)
+        need(data, "end of file, no %r in %r" % (want, got))
+        got += data
+    return got
+
+
+@good
+def terminal_restored(r):
+    """a terminal is raw meanwhile and as before after Ctrl-A x, an exit, and each signal"""
+    for how in ("x", "Q", signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGABRT,
+                signal.SIGQUIT):
+        master, slave = pty.openpty()
+        before = termios.tcgetattr(slave)
+        p = r.popen(r.args(["run", "-nographic", "-rom", "@echo.rom"]), stdin=slave,
+                             stdout=slave, stderr=subprocess.PIPE, start_new_session=True)
+        os.write(master, b"k")
+        read_until(master, b"k")
+        while termios.tcgetattr(slave)[3] & termios.ICANON:  # the tty's echo was first
+            time.sleep(0.01)
+        during = termios.tcgetattr(slave)
+        need(not during[3] & (termios.ECHO | termios.ISIG), "%s: not raw" % how)
+        if how == "x":
+            os.write(master, b"\x01x")
+        elif how == "Q":
+            os.write(master, b"Q")
+        else:
+            p.send_signal(how)
+        _, e = p.communicate(timeout=30)
+        want = {"x": 0, "Q": 5, signal.SIGABRT: -signal.SIGABRT,
+                signal.SIGQUIT: -signal.SIGQUIT}.get(how, SIGNAL)
+        need(p.returncode == want or b"Sanitizer" in e, "%s: status %d" % (how, p.returncode))
+        need(termios.tcgetattr(slave) == before, "%s: the terminal is not as before" % how)
+        os.close(master)
+        os.close(slave)
+
+
+@good
+def signals_end_an_idle_guest(r):
+    """SIGTERM and SIGINT end a halted and a busy guest within a second"""
+    for image in ("@idle.rom", "@echo.rom"):
+        for sig in (signal.SIGTERM, signal.SIGINT):
+            p = r.start("-nographic", "-rom", image, stdin=subprocess.PIPE)
+            time.sleep(0.3)
+            t = time.monotonic()
+            p.send_signal(sig)
+            r.finish(p, SIGNAL)
+            need(time.monotonic() - t < 5, "%s took %.1f s" % (image, time.monotonic() - t))
+
+
+@good
+def sockets(r):
+    """unix: server takes one after the other, cleans up; client connects"""
+    path = r.files.path("sock")
+    p = r.start("-display", "none", "-serial", "unix:%s,server,nowait" % path, "-rom", "@echo.rom")
+    limit = time.monotonic() + 30
+    while not os.path.exists(path) and time.monotonic() < limit:
+        time.sleep(0.01)
+    other = r.start("-display", "none", "-serial", "unix:%s,server,nowait" % path, "-rom",
+                    "@echo.rom")
+    need("another program listens" in r.finish(other, HOST)[1], "second server")
+    for text in (b"one", b"two"):
+        s = socket.socket(socket.AF_UNIX)
+        s.settimeout(30)
+        s.connect(path)
+        s.sendall(text)
+        got = b""
+        while len(got) < len(text):
+            got += s.recv(16)
+        need(got == text, repr(got))
+        if text == b"two":
+            s.sendall(b"Q")
+            r.finish(p, 5)
+        s.close()
+    need(not os.path.exists(path), "the socket file is left")
+
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen(1)
+    p = r.start("-display", "none", "-serial", "unix:" + path, "-rom", "@echo.rom")
+    listener.settimeout(30)
+    s, _ = listener.accept()
+    s.sendall(b"hQ")
+    got = b""
+    s.settimeout(30)
+    while len(got) < 2:
+        got += s.recv(16)
+    r.finish(p, 5)
+    s.close()
+    listener.close()
+    # a file left by a server that was killed is no obstacle; wait=on waits
+    p = r.start("-display", "none", "-serial", "unix:%s,server" % path, "-rom", "@echo.rom")
+    need(b"waits" in p.stderr.readline(), "says that it waits")
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(path)
+    s.sendall(b"Q")
+    r.finish(p, 5)
+    s.close()
+
+
+@good
+def pseudo_terminal(r):
+    """-serial pty says which, and is a raw terminal at the other end"""
+    p = r.start("-display", "none", "-serial", "pty", "-rom", "@echo.rom")
+    m = re.search(rb"serial0 is (/dev/\S+)", p.stderr.readline())
+    need(m, "no name")
+    fd = os.open(m.group(1).decode(), os.O_RDWR | os.O_NOCTTY)
+    os.write(fd, b"line\r")
+    need(read_until(fd, b"\r") == b"line\r", "echo")
+    os.close(fd)
+    fd = os.open(m.group(1).decode(), os.O_RDWR | os.O_NOCTTY)  # hanging up is no end
+    os.write(fd, b"Q")
+    r.finish(p, 5)
+    os.close(fd)
+
+
+@good
+def closed_standard_files(r):
+    """no stdin, stdout or stderr: images do not take their numbers"""
+    p = r.popen(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *r.args(
+        ["run", "-nographic", "-hda", "@disk", "-rom", "@hello.rom"])])
+    p.wait(60)
+    need(p.returncode == 1, "status %d" % p.returncode)
+    with open(r.files.path("disk"), "rb") as f:
+        need(f.read(5) == bytes(5), "the serial port wrote to the disk")
+
+
+@good
+def stuck_reader(r):
+    """a reader that never reads does not stop the guest"""
+    rd, wr = os.pipe()
+    p = r.popen(r.args(["run", "-nographic", "-rom", "@echo.rom"]), stdin=subprocess.PIPE,
+                         stdout=wr, stderr=subprocess.PIPE, start_new_session=True)
+    os.close(wr)
+    p.stdin.write(b"x" * 100000 + b"Q")
+    p.stdin.close()
+    p.stdin = None
+    r.finish(p, 5)
+    os.close(rd)
+
+
+def main():
+    a = argparse.ArgumentParser()
+    a.add_argument("--program", required=True)
+    a.add_argument("--manual", default=os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                                                    "../../../docs/trivisor.1"))
+    a.add_argument("names", nargs="*")
+    a = a.parse_args()
+    files = Files()
+    r = Run(os.path.abspath(a.program), files)
+    r.manual = a.manual
+    os.environ.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
+    cases = [(name, lambda args=args, status=status, says=says: r.bad(args, status, says))
+             for name, args, status, says in BAD]
+    cases += [(f.__name__, lambda f=f: f(r)) for f in GOOD]
+    passed = failed = 0
+    for name, run in cases:
+        if a.names and name not in a.names:
+            continue
+        try:
+            run()
+            passed += 1
+            print("ok %s" % name, flush=True)
+        except (Failure, OSError, subprocess.SubprocessError) as e:
+            failed += 1
+            print("FAIL %s: %s" % (name, e), flush=True)
+        r.clean()
+    files.close()
+    print("%d passed, %d failed, 0 skipped" % (passed, failed))
+    return failed != 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
