@@ -1,149 +1,176 @@
-/* tests/devices/test_acpi_pm.c - ACPI power management as firmware and kernels use it. */
+/* tests/devices/test_acpi_pm.c - power management: timer, SCI, power button, power off. */
 #include "tests/devices/pci_rig.h"
 #include "devices/acpi_pm.h"
 
-enum { PM_FN = PCI_DEVFN(1, 3), PM = 0x600, SMB = 0x700 };
+enum { FN = 1 << 3 | 3 };
 
-struct pm {
+struct pm_rig {
     struct pci_rig p;
     struct device *d;
-    int off;
+    int offs;
 };
 
 static void power_off(void *ctx)
 {
-    ((struct pm *)ctx)->off++;
+    ((struct pm_rig *)ctx)->offs++;
 }
 
-static u32 in(struct pm *t, u16 port, int size)
+/* As firmware leaves it: PMBA 0x600, enabled. */
+static void start(struct pm_rig *r)
 {
-    return (u32)space_read(t->p.r.ports, port, size);
+    pci_rig_init(&r->p, true);
+    r->offs = 0;
+    r->d =
+        acpi_pm_new(r->p.bus, FN, r->p.r.ports, probe_irq(&r->p.r.irq), power_off, r, r->p.r.clk);
+    cfg_write(&r->p, FN, 0x40, 0x601, 4);
+    cfg_write(&r->p, FN, 0x80, 1, 1);
 }
 
-static void out(struct pm *t, u16 port, u32 val, int size)
+static void stop(struct pm_rig *r)
 {
-    space_write(t->p.r.ports, port, val, size);
+    device_destroy(r->d);
+    pci_rig_fini(&r->p);
 }
 
-/* As SeaBIOS sets it up. */
-static void start(struct pm *t)
+static void out16(struct pm_rig *r, u16 port, u16 val)
 {
-    memset(t, 0, sizeof(*t));
-    pci_rig_init(&t->p, true);
-    struct rig *r = &t->p.r;
-    t->d = acpi_pm_new(t->p.bus, PM_FN, r->ports, probe_irq(&r->irq), power_off, t, r->clk);
-    cfg_write(&t->p, PM_FN, 0x40, PM | 1, 4);
-    cfg_write(&t->p, PM_FN, 0x80, 1, 1);
-    cfg_write(&t->p, PM_FN, 0x90, SMB | 1, 4);
-    cfg_write(&t->p, PM_FN, 0xd2, 9, 1);
+    space_write(r->p.r.ports, port, val, 2);
 }
 
-static void stop(struct pm *t)
+static u32 in(struct pm_rig *r, u16 port, int size)
 {
-    device_destroy(t->d);
-    pci_rig_fini(&t->p);
+    return (u32)space_read(r->p.r.ports, port, size);
 }
 
-Test(acpi_pm, configuration)
+Test(acpi_pm, config)
 {
-    struct pm t;
-    start(&t);
-    cr_expect_eq(cfg_read(&t.p, PM_FN, 0, 4), 0x71138086);
-    cr_expect_eq(cfg_read(&t.p, PM_FN, 0x40, 4), PM | 1);
-    cr_expect_eq(cfg_read(&t.p, PM_FN, 0x5b, 1) & 2, 2, "SMM counts as set up");
-    cfg_write(&t.p, PM_FN, 0x40, 0xb000, 4);
-    out(&t, 0xb004, 0x1c00, 2);
-    cr_expect_eq(in(&t, 0xb004, 2), 0x1c00, "moved");
-    cr_expect_eq(in(&t, PM + 4, 2), 0xffff);
-    cfg_write(&t.p, PM_FN, 0x80, 0, 1);
-    cr_expect_eq(in(&t, 0xb004, 2), 0xffff, "off");
-    stop(&t);
+    struct pm_rig r;
+    start(&r);
+    cr_expect_eq(cfg_read(&r.p, FN, 0, 4), 0x71138086);
+    cr_expect_eq(in(&r, 0x604, 2), 0);
+    cfg_write(&r.p, FN, 0x40, 0xb001, 4);
+    cr_expect_eq(in(&r, 0x604, 2), 0xffff, "moved away");
+    cr_expect_eq(in(&r, 0xb004, 2), 0);
+    cfg_write(&r.p, FN, 0x80, 0, 1);
+    cr_expect_eq(in(&r, 0xb004, 2), 0xffff, "disabled");
+    stop(&r);
 }
 
 Test(acpi_pm, timer)
 {
-    struct pm t;
-    start(&t);
-    cr_expect_eq(in(&t, PM + 8, 4), 0);
-    clock_advance(t.p.r.clk, NS_PER_SEC);
-    cr_expect_eq(in(&t, PM + 8, 4), 3579545);
-    cr_expect_eq(in(&t, PM + 9, 1), 3579545 >> 8 & 0xff);
-    cr_expect_eq(in(&t, PM, 2), 0);
-    clock_advance(t.p.r.clk, 2 * NS_PER_SEC);
-    cr_expect_eq(in(&t, PM, 2), 1, "bit 23 has changed");
-    cr_expect_not(t.p.r.irq.level);
-    clock_advance(t.p.r.clk, 2 * NS_PER_SEC);
-    cr_expect_eq(in(&t, PM + 8, 4), 5 * 3579545 % (1 << 24), "24 bits");
-    out(&t, PM, 1, 2);
-    cr_expect_eq(in(&t, PM, 2), 0);
-    out(&t, 0xb2, 0xf1, 1);
-    out(&t, PM + 2, 1, 2);
-    clock_advance(t.p.r.clk, 2 * NS_PER_SEC);
-    cr_expect_not(t.p.r.irq.level);
-    clock_advance(t.p.r.clk, NS_PER_SEC);
-    cr_expect(t.p.r.irq.level, "overflow interrupts");
-    out(&t, PM, 1, 2);
-    cr_expect_not(t.p.r.irq.level);
-    stop(&t);
+    struct pm_rig r;
+    start(&r);
+    u32 a = in(&r, 0x608, 4);
+    clock_advance(r.p.r.clk, NS_PER_SEC);
+    cr_expect_eq(in(&r, 0x608, 4) - a, ACPI_PM_TIMER_HZ);
+    out8(&r.p.r, 0xb2, ACPI_PM_ON);
+    out16(&r, 0x602, 1);
+    clock_advance(r.p.r.clk, NS_PER_SEC);
+    cr_expect_not(r.p.r.irq.level);
+    clock_advance(r.p.r.clk, NS_PER_SEC / 2); /* bit 23 turns over at 2.34 s */
+    cr_expect(r.p.r.irq.level);
+    cr_expect_eq(in(&r, 0x600, 2) & 1, 1);
+    out16(&r, 0x600, 1);
+    cr_expect_not(r.p.r.irq.level);
+    clock_advance(r.p.r.clk, 3 * NS_PER_SEC);
+    cr_expect(r.p.r.irq.level, "and again");
+    cr_expect_lt(in(&r, 0x608, 4), 1u << 24);
+    stop(&r);
 }
 
-Test(acpi_pm, enable_button_power_off)
+Test(acpi_pm, button_and_sci)
 {
-    struct pm t;
-    start(&t);
-    out(&t, 0xb2, 0xf1, 1);
-    cr_expect_eq(in(&t, PM + 4, 2) & 1, 1, "SCI_EN");
-    out(&t, PM + 2, 0x100, 2);
-    acpi_pm_power_button(t.d);
-    cr_expect(t.p.r.irq.level);
-    cr_expect_eq(in(&t, PM, 2), 0x100);
-    out(&t, PM, 0x100, 2);
-    cr_expect_not(t.p.r.irq.level);
-    out(&t, PM + 4, 0x0000, 2);
-    cr_expect_eq(in(&t, PM + 4, 2) & 1, 1, "not by a write to PM1_CNT");
-    out(&t, PM + 4, 0x2401, 2);
-    cr_expect_eq(t.off, 0, "type 1 is not offered");
-    out(&t, PM + 4, 0x2001, 2);
-    cr_expect_eq(t.off, 1, "S5");
-    cr_expect_eq(in(&t, PM + 4, 2) & 0x2000, 0, "SLP_EN reads 0");
-    out(&t, 0xb2, 0xf0, 1);
-    cr_expect_eq(in(&t, PM + 4, 2) & 1, 0);
-    out(&t, 0xb3, 0x5a, 1);
-    cr_expect_eq(in(&t, 0xb3, 1), 0x5a);
-    stop(&t);
+    struct pm_rig r;
+    start(&r);
+    out16(&r, 0x602, 0x100);
+    acpi_pm_power_button(r.d);
+    cr_expect_eq(in(&r, 0x600, 2), 0x100);
+    cr_expect_not(r.p.r.irq.level, "no SCI before ACPI is switched on");
+    out8(&r.p.r, 0xb2, ACPI_PM_ON);
+    cr_expect_eq(in(&r, 0x604, 2) & 1, 1);
+    cr_expect(r.p.r.irq.level);
+    out8(&r.p.r, 0xb2, ACPI_PM_OFF);
+    cr_expect_not(r.p.r.irq.level);
+    out8(&r.p.r, 0xb2, ACPI_PM_ON);
+    out8(&r.p.r, 0x601, 1); /* by a byte */
+    cr_expect_not(r.p.r.irq.level);
+    cr_expect_eq(in(&r, 0x600, 2), 0);
+    stop(&r);
 }
 
-Test(acpi_pm, smbus_is_empty)
+Test(acpi_pm, power_off)
 {
-    struct pm t;
-    start(&t);
-    cr_expect_eq(in(&t, SMB, 1), 0);
-    out(&t, SMB + 4, 0xa1, 1);
-    out(&t, SMB + 2, 0x48, 1);
-    cr_expect_eq(in(&t, SMB, 1), 4, "no device, not busy");
-    out(&t, SMB, 0x04, 1);
-    cr_expect_eq(in(&t, SMB, 1), 0);
-    stop(&t);
+    struct pm_rig r;
+    start(&r);
+    out16(&r, 0x604, 0x0001 | 5 << 10 | 1 << 13);
+    cr_expect_eq(r.offs, 0, "another sleep type");
+    out16(&r, 0x604, 0x0001);
+    cr_expect_eq(r.offs, 0, "no SLP_EN");
+    out16(&r, 0x604, 0x2001);
+    cr_expect_eq(r.offs, 1);
+    cr_expect_eq(in(&r, 0x604, 2) & 0x2000, 0, "SLP_EN reads as zero");
+    stop(&r);
 }
 
-Test(acpi_pm, state)
+Test(acpi_pm, state_and_hostile)
 {
-    struct pm a, b;
-    start(&a);
-    start(&b);
-    out(&a, 0xb2, 0xf1, 1);
-    out(&a, PM + 2, 0x100, 2);
-    acpi_pm_power_button(a.d);
-    cr_expect(clone_state(a.d, b.d));
-    cr_expect(b.p.r.irq.level);
-    cr_expect_eq(in(&b, PM + 2, 2), 0x100);
-    for (u32 seed = 0; seed < 100; seed++) {
-        poison_state(b.d, seed);
-        cfg_write(&b.p, PM_FN, 0x40, PM | 1, 4);
-        hammer(&b.p.r, PM, 64, seed, 100);
-        hammer(&b.p.r, SMB, 16, seed, 100);
-        hammer(&b.p.r, 0xafe0, 4, seed, 20);
+    struct pm_rig r, q;
+    start(&r);
+    start(&q);
+    out16(&r, 0x602, 0x100);
+    out8(&r.p.r, 0xb2, ACPI_PM_ON);
+    acpi_pm_power_button(r.d);
+    cr_expect(clone_state(r.d, q.d));
+    cr_expect(q.p.r.irq.level);
+    device_reset(q.d);
+    cr_expect_not(q.p.r.irq.level);
+    for (u32 i = 0; i < 100; i++) {
+        poison_state(r.d, i);
+        cfg_write(&r.p, FN, 0x40, 0x601, 4);
+        cfg_write(&r.p, FN, 0x80, 1, 1);
+        hammer(&r.p.r, 0x600, 64, i, 100);
+        hammer(&r.p.r, 0xafe0, 4, i, 50);
+        hammer(&r.p.r, 0xb2, 2, i, 50);
     }
-    stop(&a);
-    stop(&b);
+    stop(&r);
+    stop(&q);
+}
+
+Test(acpi_pm, timer_status_without_interrupt)
+{
+    struct pm_rig r;
+    start(&r);
+    clock_advance(r.p.r.clk, NS_PER_SEC);
+    cr_expect_eq(in(&r, 0x609, 1), ACPI_PM_TIMER_HZ >> 8 & 0xff, "a byte of it");
+    cr_expect_eq(in(&r, 0x600, 2), 0);
+    clock_advance(r.p.r.clk, 2 * NS_PER_SEC);
+    cr_expect_eq(in(&r, 0x600, 2), 1, "bit 23 has changed");
+    cr_expect_not(r.p.r.irq.level);
+    out16(&r, 0x600, 1);
+    cr_expect_eq(in(&r, 0x600, 2), 0);
+    clock_advance(r.p.r.clk, 2 * NS_PER_SEC);
+    cr_expect_eq(in(&r, 0x608, 4), 5 * ACPI_PM_TIMER_HZ % (1 << 24), "24 bits");
+    stop(&r);
+}
+
+Test(acpi_pm, firmware_and_smbus)
+{
+    struct pm_rig r;
+    start(&r);
+    cr_expect_eq(cfg_read(&r.p, FN, 0x5b, 1) & 2, 2, "SMM counts as set up");
+    out8(&r.p.r, 0xb3, 0x5a);
+    cr_expect_eq(in8(&r.p.r, 0xb3), 0x5a);
+    out8(&r.p.r, 0xb2, ACPI_PM_ON);
+    out16(&r, 0x604, 0);
+    cr_expect_eq(in(&r, 0x604, 2) & 1, 1, "SCI_EN is not PM1_CNT's to clear");
+
+    cfg_write(&r.p, FN, 0x90, 0x701, 4);
+    cfg_write(&r.p, FN, 0xd2, 9, 1);
+    static const struct step s[] = {
+        {'r', 0x700, 0x00}, {'w', 0x704, 0xa1}, {'w', 0x702, 0x48}, {'r', 0x700, 0x04},
+        {'r', 0x702, 0x08}, {'w', 0x700, 0x04}, {'r', 0x700, 0x00}, {0},
+    };
+    run_steps(&r.p.r, s); /* a transaction ends at once: no device, not busy */
+    hammer(&r.p.r, 0x700, 16, 1, 500);
+    stop(&r);
 }
