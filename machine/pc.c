@@ -11,6 +11,7 @@
 #include "devices/debugexit.h"
 #include "devices/fdc82077.h"
 #include "devices/fw_cfg.h"
+#include "devices/hpet.h"
 #include "devices/i440fx.h"
 #include "devices/i8042.h"
 #include "devices/i8237.h"
@@ -39,6 +40,7 @@
 #define FLOPPY_MAX     (2880 * KIB)
 #define IDE_BM_BASE    0xc000
 #define PM_BASE        0x600
+#define HPET_BASE      0xfed00000ull
 #define ACPI_RSDP_AT   0xf0000ull
 #define ACPI_TABLES_AT 0xf0040ull
 #define BIOS_MAX       (4 * MIB)
@@ -48,7 +50,7 @@
  * ------------------------------------------------------------------------------------------- */
 /* Several chips may share an ISA interrupt: it is high while one of them wants it. A wire's number
  * is the interrupt, and from bit 4 up who drives it. */
-enum irq_source { SRC_CHIP, SRC_PIRQ };
+enum irq_source { SRC_CHIP, SRC_PIRQ, SRC_HPET };
 
 /* ISA interrupt n goes to the PIC and to the IOAPIC's pin of the same number; the timer's to pin 2,
  * as the MADT says. */
@@ -60,12 +62,30 @@ static void isa_irq(void *ctx, int wire, bool level)
 
     vm->irq_levels[n] = (u8)(level ? vm->irq_levels[n] | bit : vm->irq_levels[n] & ~bit);
     level = vm->irq_levels[n];
+    /* the HPET in legacy mode takes the places of the timer and the clock */
+    if (vm->hpet_legacy && (n == 0 || n == 8))
+        level = vm->irq_levels[n] & BIT(SRC_HPET);
     struct irq line = i8259_line(vm->pic, n);
     irq_set(&line, level);
     if (vm->ioapic) {
         line = ioapic_line(vm->ioapic, n == 0 ? 2 : n);
         irq_set(&line, level);
     }
+}
+
+static void hpet_legacy(void *ctx, bool on)
+{
+    struct vm *vm = ctx;
+    vm->hpet_legacy = on;
+    isa_irq(vm, SRC_HPET << 4, false);
+    isa_irq(vm, 8 | SRC_HPET << 4, false);
+}
+
+static void ioapic_pin(void *ctx, int n, bool level)
+{
+    struct vm *vm = ctx;
+    struct irq line = ioapic_line(vm->ioapic, n);
+    irq_set(&line, level);
 }
 
 static struct irq isa(struct vm *vm, int n)
@@ -255,6 +275,7 @@ void pc_build_acpi(const struct vm *vm, struct acpi_blob *blob)
                            .pm_base = PM_BASE,
                            .gpe_base = ACPI_PM_GPE,
                            .ioapic = vm->ioapic != NULL,
+                           .hpet = vm->hpet != NULL,
                            .cpus = 1};
     acpi_build(&b, blob);
 }
@@ -309,6 +330,13 @@ static void add_legacy_chips(struct vm *vm)
         vm->ioapic = vm_add(vm, ioapic_new(vm->mem, 0xfec00000, to_lapic, vm));
         vm->cpu->eoi_hook = from_lapic_eoi;
         vm->cpu->eoi_ctx = vm;
+        struct hpet_wires h = {.irq0 = {isa_irq, vm, 0 | SRC_HPET << 4},
+                               .irq8 = {isa_irq, vm, 8 | SRC_HPET << 4},
+                               .legacy = hpet_legacy,
+                               .ctx = vm};
+        for (int k = 0; k < 4; k++)
+            h.pin[k] = (struct irq){ioapic_pin, vm, 20 + k};
+        vm->hpet = vm_add(vm, hpet_new(vm->mem, HPET_BASE, &h, vm->clk));
     }
     vm->pit = vm_add(vm, i8254_new(vm->ports, 0x40, isa(vm, 0), vm->clk));
     vm_add(vm, port61_new(vm->ports, vm->pit, vm->clk));

@@ -42,7 +42,9 @@ struct vm {
     u64 bios_size, vgabios_size;
 
     /* chips the board talks to by name */
-    struct device *pic, *pit, *rtc, *i8042, *port92, *ioapic, *fw_cfg, *vga, *pci, *pm, *fdc, *ide;
+    struct device *pic, *pit, *rtc, *i8042, *port92, *ioapic, *fw_cfg, *vga, *pci, *pm, *fdc, *ide,
+        *hpet;
+    bool hpet_legacy;  /* the HPET drives IRQ 0 and 8 */
     u8 irq_levels[16]; /* of each ISA interrupt: who drives it high, a bit each (pc.c) */
     struct input_sink *input;
     struct screen *screen;
