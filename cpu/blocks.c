@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-enum { ARENA_SIZE = 64 << 20 };
+enum { ARENA_SIZE = 64 << 20, IDLE_WRITES = 64 };
 
 static u32 hash_of(gpa phys, u32 key)
 {
@@ -31,6 +31,8 @@ void blocks_new(struct cpu *cpu)
     b->arena = mmap(NULL, b->arena_size, PROT_READ | PROT_WRITE,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     decode_index_rows(&b->first_row, &b->next_row);
+    b->decoders = decode_new(cpu);
+    CHECK(b->decoders);
     CHECK(b->pages && b->arena != MAP_FAILED && b->first_row && b->next_row);
     cpu->blocks = b;
 }
@@ -44,6 +46,7 @@ void blocks_free(struct cpu *cpu)
         free(b->pages[k]);
     munmap(b->arena, b->arena_size);
     free(b->pages);
+    free(b->decoders);
     free(b->first_row);
     free(b->next_row);
     free(b);
@@ -107,8 +110,15 @@ static void code_write(void *ctx, u64 off, u32 len)
         return;
     u32 first = (u32)(off & ~PAGE_MASK);
     u32 last = MIN(first + len - 1, (u32)PAGE_SIZE - 1);
-    if (!(pg->lines & line_mask(first, last)))
+    if (!(pg->lines & line_mask(first, last))) {
+        /* Fast again only after a run of plain writes: a page that a JIT rewrites stays marked. */
+        if (!pg->head && ++pg->idle_writes >= IDLE_WRITES) {
+            cpu->ram->page_flags[page] &= (u8)~RAM_CODE;
+            pg->idle_writes = 0;
+        }
         return;
+    }
+    pg->idle_writes = 0;
 
     u64 lines = 0;
     for (struct block **p = &pg->head, *b; (b = *p);) {
@@ -130,8 +140,6 @@ static void code_write(void *ctx, u64 off, u32 len)
         }
     }
     pg->lines = lines;
-    if (!pg->head)
-        cpu->ram->page_flags[page] &= (u8)~RAM_CODE;
 }
 
 static void forget_all(struct cpu *cpu)

@@ -248,26 +248,26 @@ static bool ends_block(const ZydisDecodedInstruction *d)
     }
 }
 
-static void init_decoder(const struct cpu *cpu, u32 key, ZydisDecoder *dec)
+void *decode_new(const struct cpu *cpu)
 {
-    switch (key & KEY_DMODE) {
-    case KEY_64:
-        ZydisDecoderInit(dec, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
-        break;
-    case KEY_32:
-        ZydisDecoderInit(dec, ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32);
-        break;
-    default:
-        ZydisDecoderInit(dec, ZYDIS_MACHINE_MODE_LEGACY_16, ZYDIS_STACK_WIDTH_16);
-        break;
+    static const struct {
+        ZydisMachineMode mode;
+        ZydisStackWidth width;
+    } modes[3] = {[KEY_16] = {ZYDIS_MACHINE_MODE_LEGACY_16, ZYDIS_STACK_WIDTH_16},
+                  [KEY_32] = {ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32},
+                  [KEY_64] = {ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64}};
+    ZydisDecoder *dec = calloc(3, sizeof(*dec));
+    for (int k = 0; dec && k < 3; k++) {
+        ZydisDecoderInit(&dec[k], modes[k].mode, modes[k].width);
+        ZydisDecoderEnableMode(&dec[k], ZYDIS_DECODER_MODE_MPX, 0);
+        ZydisDecoderEnableMode(&dec[k], ZYDIS_DECODER_MODE_CET, 0);
+        ZydisDecoderEnableMode(&dec[k], ZYDIS_DECODER_MODE_WBNOINVD, 0);
+        ZydisDecoderEnableMode(&dec[k], ZYDIS_DECODER_MODE_CLDEMOTE, 0);
+        ZydisDecoderEnableMode(&dec[k], ZYDIS_DECODER_MODE_LZCNT, cpu_has(cpu, FEAT_LZCNT));
+        ZydisDecoderEnableMode(&dec[k], ZYDIS_DECODER_MODE_TZCNT, cpu_has(cpu, FEAT_BMI1));
+        ZydisDecoderEnableMode(&dec[k], ZYDIS_DECODER_MODE_AMD_BRANCHES, cpu_is_amd(cpu));
     }
-    ZydisDecoderEnableMode(dec, ZYDIS_DECODER_MODE_MPX, 0);
-    ZydisDecoderEnableMode(dec, ZYDIS_DECODER_MODE_CET, 0);
-    ZydisDecoderEnableMode(dec, ZYDIS_DECODER_MODE_WBNOINVD, 0);
-    ZydisDecoderEnableMode(dec, ZYDIS_DECODER_MODE_CLDEMOTE, 0);
-    ZydisDecoderEnableMode(dec, ZYDIS_DECODER_MODE_LZCNT, cpu_has(cpu, FEAT_LZCNT));
-    ZydisDecoderEnableMode(dec, ZYDIS_DECODER_MODE_TZCNT, cpu_has(cpu, FEAT_BMI1));
-    ZydisDecoderEnableMode(dec, ZYDIS_DECODER_MODE_AMD_BRANCHES, cpu_is_amd(cpu));
+    return dec;
 }
 
 static int invalid(struct insn *i, int len, int vector)
@@ -299,14 +299,13 @@ static int decode_unlocked(struct cpu *cpu, const u8 *bytes, int avail, u32 key,
 
 int decode_insn(struct cpu *cpu, const u8 *bytes, int avail, u32 key, struct insn *out)
 {
-    ZydisDecoder dec;
+    const ZydisDecoder *dec = (const ZydisDecoder *)cpu->blocks->decoders + (key & KEY_DMODE);
     ZydisDecodedInstruction d;
     ZydisDecodedOperand ops[ZYDIS_MAX_OPERAND_COUNT];
 
     memset(out, 0, sizeof(*out));
     out->base = out->index = GPR_ZERO;
-    init_decoder(cpu, key, &dec);
-    ZyanStatus st = ZydisDecoderDecodeFull(&dec, bytes, (ZyanUSize)avail, &d, ops);
+    ZyanStatus st = ZydisDecoderDecodeFull(dec, bytes, (ZyanUSize)avail, &d, ops);
     if (!ZYAN_SUCCESS(st)) {
         if (st == ZYDIS_STATUS_ILLEGAL_LOCK && !cpu_has(cpu, FEAT_I386))
             return decode_unlocked(cpu, bytes, avail, key, out);

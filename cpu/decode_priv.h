@@ -12,6 +12,9 @@
  */
 void decode_index_rows(u16 **first, u16 **next);
 
+/* The decoders for cpu's model, by decode mode; the caller's to free, NULL without memory. */
+void *decode_new(const struct cpu *cpu);
+
 /* Gives a decoded instruction its place in a block: offset, rip-relative displacement, target. */
 void insn_place(struct insn *i, u16 off);
 

@@ -49,7 +49,12 @@ struct stlb_entry {
     u64 tag;
     gpa phys;
     u64 gen;
-    u8 global, write_ok, large;
+    u8 global, write_ok, large, giga;
+    /* Plain RAM that only its page flags keep from a fast entry (cached code): where to store, and
+     * whom to tell. NULL otherwise. */
+    hva write;
+    struct ram *ram;
+    u64 ram_off;
 };
 
 struct itlb_entry {

@@ -121,8 +121,9 @@ void mmu_set_a20(struct mmu *m, bool on)
 }
 
 /* Makes fast entries for the page of a, as far as w and the memory behind it allow. */
-static void fill(struct mmu *m, int view, gla a, const struct walk *w)
+static void fill(struct mmu *m, int view, gla a, const struct walk *w, struct stlb_entry *s)
 {
+    s->write = NULL;
     if (view == VIEW_USER_AC || w->phys == (m->local_page & PAGE_MASK))
         return;
     gla page = a & PAGE_MASK;
@@ -134,6 +135,11 @@ static void fill(struct mmu *m, int view, gla a, const struct walk *w)
     struct tlb_entry *e = mmu_slot(m, view, a);
     bool write = w->write_ok && pi.write == pi.read &&
                  !(pi.ram && pi.ram->page_flags[pi.ram_off >> PAGE_SHIFT]);
+    if (!write && w->write_ok && pi.ram && pi.write == pi.read) {
+        s->write = pi.write;
+        s->ram = pi.ram;
+        s->ram_off = pi.ram_off;
+    }
     e->rtag = page;
     e->wtag = write ? page : TLB_NONE;
     e->add = (u64)(uintptr_t)pi.read - page;
@@ -166,9 +172,8 @@ gpa mmu_translate(struct mmu *m, int view, gla a, enum mmu_access acc, struct wa
         w->write_ok = s->write_ok;
         w->global = s->global;
         w->large = s->large;
-        w->giga = false;
-        if (!s->large)
-            fill(m, view, a, w);
+        w->giga = s->giga;
+        fill(m, view, a, w, s);
         return s->phys | (a & ~PAGE_MASK);
     }
     u32 error = 0;
@@ -181,7 +186,8 @@ gpa mmu_translate(struct mmu *m, int view, gla a, enum mmu_access acc, struct wa
     s->gen = m->gens[w->global];
     s->write_ok = w->write_ok;
     s->large = w->large;
-    fill(m, view, a, w);
+    s->giga = w->giga;
+    fill(m, view, a, w, s);
     return w->phys | (a & ~PAGE_MASK);
 }
 
