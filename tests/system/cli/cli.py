@@ -8,6 +8,7 @@ rest runs guests of a few bytes (see Guests). No firmware, no downloads. Sanitiz
 case. Last line: N passed, N failed, N skipped.
 """
 import argparse
+import fcntl
 import os
 import pty
 import re
@@ -479,7 +480,9 @@ def terminal_restored(r):
                              stdout=slave, stderr=subprocess.PIPE, start_new_session=True)
         os.write(master, b"k")
         read_until(master, b"k")
+        limit = time.monotonic() + 30
         while termios.tcgetattr(slave)[3] & termios.ICANON:  # the tty's echo was first
+            need(time.monotonic() < limit, "%s: the terminal never becomes raw" % how)
             time.sleep(0.01)
         during = termios.tcgetattr(slave)
         need(not during[3] & (termios.ECHO | termios.ISIG), "%s: not raw" % how)
@@ -496,6 +499,35 @@ def terminal_restored(r):
         need(termios.tcgetattr(slave) == before, "%s: the terminal is not as before" % how)
         os.close(master)
         os.close(slave)
+
+
+@good
+def terminal_while_stopped(r):
+    """SIGTSTP gives the terminal back, SIGCONT makes it raw again"""
+    master, slave = pty.openpty()
+    before = termios.tcgetattr(slave)
+    p = r.popen(r.args(["run", "-nographic", "-rom", "@echo.rom"]), stdin=slave, stdout=slave,
+                stderr=subprocess.PIPE, start_new_session=True,
+                preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+
+    def becomes(raw):
+        limit = time.monotonic() + 30
+        while bool(termios.tcgetattr(slave)[3] & termios.ICANON) == raw:
+            need(time.monotonic() < limit, "the terminal does not become %s"
+                 % ("raw" if raw else "cooked"))
+            time.sleep(0.01)
+
+    becomes(True)
+    p.send_signal(signal.SIGTSTP)
+    becomes(False)
+    need(termios.tcgetattr(slave) == before, "not as before while stopped")
+    p.send_signal(signal.SIGCONT)
+    becomes(True)
+    os.write(master, b"Q")
+    r.finish(p, 5)
+    need(termios.tcgetattr(slave) == before, "not as before at the end")
+    os.close(master)
+    os.close(slave)
 
 
 @good
