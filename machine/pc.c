@@ -24,6 +24,7 @@
 #include "devices/piix3.h"
 #include "devices/port61.h"
 #include "devices/port92.h"
+#include "devices/portf0.h"
 #include "devices/post.h"
 #include "devices/ps2_keyboard.h"
 #include "devices/ps2_mouse.h"
@@ -122,6 +123,12 @@ static void a20_wire(void *ctx, int n, bool level)
         i8042_note_a20(vm->i8042, level);
     if (vm->port92)
         port92_note_a20(vm->port92, level);
+}
+
+static void clear_ferr(void *ctx)
+{
+    struct vm *vm = ctx;
+    cpu_ferr_ack(vm->cpu);
 }
 
 static void guest_exit(void *ctx, int code)
@@ -351,6 +358,7 @@ static void add_legacy_chips(struct vm *vm)
     vm->input = i8042_input(vm->i8042);
     vm->port92 = vm_add(
         vm, port92_new(vm->ports, (struct irq){reset_wire, vm, 0}, (struct irq){a20_wire, vm, 0}));
+    vm_add(vm, portf0_new(vm->ports, clear_ferr, vm));
     vm_add(vm, post_new(vm->ports));
     vm->fw_cfg = vm_add(vm, fw_cfg_new(vm->ports, vm->mem));
     struct device *dma = vm_add(vm, i8237_new(vm->ports, vm->mem));
