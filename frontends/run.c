@@ -193,6 +193,14 @@ static void print_stats(const struct vm *vm)
         fprintf(stderr, "%-18s %20" PRIu64 "\n", rows[k].name, rows[k].n);
 }
 
+/* Our own bug, or a guest's end that somebody wants to know about: what the CPU was doing. */
+static void dump_cpu(void *ctx)
+{
+    char text[8192];
+    vm_dump_cpu(ctx, text, sizeof(text));
+    fprintf(stderr, "%s\n", text);
+}
+
 static int status_of(struct session *s, enum vm_stop why, const struct error *err)
 {
     switch (why) {
@@ -202,6 +210,8 @@ static int status_of(struct session *s, enum vm_stop why, const struct error *er
         return STATUS_RESET;
     case VM_STOP_TRIPLE_FAULT:
         log_error("triple fault");
+        if (log_level() >= LOG_GUEST)
+            dump_cpu(s->vm);
         return STATUS_TRIPLE;
     case VM_STOP_REQUEST:
         return signalled ? STATUS_SIGNAL : STATUS_POWEROFF;
@@ -238,7 +248,9 @@ int cmd_run(int argc, char **argv)
             log_error("%s", err.msg);
             status = st == ST_INVAL ? STATUS_USAGE : STATUS_HOST;
         } else {
+            check_set_hook(dump_cpu, s->vm);
             enum vm_stop why = vm_run(s->vm, &err);
+            check_set_hook(NULL, NULL);
             io_stop(s->io);
             term_restore();
             if (s->o.stats)

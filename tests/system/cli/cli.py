@@ -382,6 +382,8 @@ def exit_statuses(r):
     for name, options, status in (("exit", [], 0x21), ("triple", ["-no-reboot"], TRIPLE),
                                   ("reset", ["-no-reboot"], RESET)):
         r.finish(r.start("-nographic", "-rom", "@%s.rom" % name, *options), status)
+    _, e = r.finish(r.start("-nographic", "-rom", "@triple.rom", "-no-reboot", "-d", "guest"), TRIPLE)
+    need("triple fault" in e and re.search(r"(?i)\b[er]?ip\b", e), "registers: %r" % e)
 
 
 @good
