@@ -213,6 +213,13 @@ static int decode_cross(struct cpu *cpu, const u8 *head, int head_len, gla lin, 
     return decode_insn(cpu, bytes, MIN(head_len + 15, 15), cpu->key, i);
 }
 
+/* Nobody tells of changes in devices, nor in RAM of theirs (a frame buffer): blocks from there run
+ * once. */
+static bool cacheable(const struct cpu *cpu, const struct itlb_entry *e)
+{
+    return e->host && (!e->ram || e->ram == cpu->ram);
+}
+
 /* Decodes a block at lin, whose page is given, and enters it in the cache. */
 static struct block *build(struct cpu *cpu, gla lin, const struct itlb_entry *page)
 {
@@ -221,6 +228,7 @@ static struct block *build(struct cpu *cpu, gla lin, const struct itlb_entry *pa
     u32 start = (u32)(lin & ~PAGE_MASK);
     struct itlb_entry first = *page; /* fetching the second page may evict it */
     u8 scratch[16];
+    bool once = !cacheable(cpu, &first);
 
     if (bs->arena_used + max + 64 > bs->arena_size)
         blocks_flush(cpu);
@@ -258,7 +266,7 @@ static struct block *build(struct cpu *cpu, gla lin, const struct itlb_entry *pa
         i->run = i->flags & INF_EXIT ? run_exit : run_for(i, cpu->key);
         off += i->len;
         b->n++;
-        if (second || len < 0 || (i->flags & (INF_BRANCH | INF_EXIT)) || !first.host)
+        if (second || len < 0 || (i->flags & (INF_BRANCH | INF_EXIT)) || once)
             break;
     }
     b->bytes = (u16)off;
@@ -269,14 +277,14 @@ static struct block *build(struct cpu *cpu, gla lin, const struct itlb_entry *pa
     s->self = b;
     s->off = (u16)off;
     cpu->n_blocks++;
-    if (!first.host)
-        return b; /* runs once: the arena space is reused by the next build */
+    b->cross = second != NULL;
+    if (once || (second && !cacheable(cpu, second)))
+        return b; /* the arena space is reused by the next build */
 
     bs->arena_used += align_up(sizeof(*b) + (b->n + 1u) * sizeof(struct insn), 64);
     if (first.ram)
         list_block(cpu, b, 0, first.ram, first.ram_off);
     if (second) {
-        b->cross = 1;
         b->phys2 = second->phys;
         if (second->ram)
             list_block(cpu, b, 1, second->ram, second->ram_off);
@@ -323,7 +331,7 @@ struct block *block_lookup(struct cpu *cpu)
     }
     if (!b)
         b = build(cpu, lin, page);
-    if (!b->cross && page->host) {
+    if (!b->cross && cacheable(cpu, page)) {
         page = mmu_fetch_page(&cpu->mmu, view, lin);
         *j = (struct jc_entry){
             .lin = lin, .key = cpu->key, .gen = page->gen, .block = b, .global = page->global};

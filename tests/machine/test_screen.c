@@ -179,3 +179,39 @@ Test(screen, vbe_planar_mode)
     cr_expect_eq(at(&s, 101, 590), 0);
     done(&s);
 }
+
+/* Code in the frame buffer, changed after it ran: the change counts. */
+Test(screen, code_in_the_frame_buffer)
+{
+    static struct code c;
+    struct machine m;
+    static const u8 gdt[24] = {0,    0,    0, 0, 0, 0,    0,    0, /* flat code, flat data */
+                               0xff, 0xff, 0, 0, 0, 0x9b, 0xcf, 0,
+                               0xff, 0xff, 0, 0, 0, 0x93, 0xcf, 0};
+    static const u8 gdtr[6] = {23, 0, 0x00, 0x02, 0x0f, 0}; /* at f0200 */
+    static const u8 code32[] = {
+        0x66, 0xb8, 0x10, 0x00,                         /* mov ax, 10h */
+        0x8e, 0xd8, 0x8e, 0xd0,                         /* mov ds, ax; mov ss, ax */
+        0xbc, 0x00, 0x80, 0x00, 0x00,                   /* mov esp, 8000h */
+        0xbb, 0x00, 0x00, 0x00, 0x01,                   /* mov ebx, 1000000h */
+        0xc7, 0x03, 0xb0, 'A',  0xc3, 0x00,             /* [ebx]: mov al, 'A'; ret */
+        0xff, 0xd3, 0xe6, 0xe9,                         /* call ebx; out 0e9h, al */
+        0xc6, 0x43, 0x01, 'B',  0xff, 0xd3, 0xe6, 0xe9, /* the same with 'B' */
+        0x66, 0xba, 0x01, 0x05, 0xb0, 0x00, 0xee, 0xf4, /* exit */
+    };
+    c.n = 0;
+    out16l(&c, 0xcf8, 0x80001010); /* the frame buffer to 16 MiB */
+    out16l(&c, 0xcfc, 0x01000000);
+    out16l(&c, 0xcf8, 0x80001004);
+    out16l(&c, 0xcfc, 3);
+    CODE(&c, 0x2e, 0x66, 0x0f, 0x01, 0x16, 0x20, 0x02); /* lgdt [cs:220h] */
+    CODE(&c, 0x0f, 0x20, 0xc0, 0x0c, 0x01, 0x0f, 0x22, 0xc0);
+    CODE(&c, 0x66, 0xea, 0x00, 0x01, 0x0f, 0x00, 0x08, 0x00); /* jmp 8:f0100h */
+    memcpy(c.b + 0x100, code32, sizeof(code32));
+    memcpy(c.b + 0x200, gdt, sizeof(gdt));
+    memcpy(c.b + 0x220, gdtr, sizeof(gdtr));
+    machine_init(&m);
+    cr_assert_eq(run_rom(&m, &c), VM_STOP_EXIT, "%s", m.err.msg);
+    cr_expect_str_eq(m.text, "AB");
+    vm_free(m.vm);
+}
