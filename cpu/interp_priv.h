@@ -60,7 +60,7 @@ struct code_page {
     u64 off;   /* in RAM */
     u64 lines; /* which 64-byte lines hold code of a block */
     struct block *head;
-    u32 idle_writes;       /* to no code, since the last that hit some */
+    u32 idle_writes; /* to no code, since the last that hit some */
 };
 
 struct jc_entry {
@@ -78,7 +78,7 @@ struct blocks {
     u8 *arena;
     u64 arena_size, arena_used;
     bool flush_wanted; /* done when no block is running */
-    void *decoders; /* decode.c's, one for each decode mode */
+    void *decoders;    /* decode.c's, one for each decode mode */
     u16 *first_row;    /* by decoder mnemonic: first candidate row, 0 none */
     u16 *next_row;     /* by row: next candidate */
 };
