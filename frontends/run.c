@@ -110,6 +110,7 @@ static enum status open_streams(struct session *s, struct error *err)
     enum status st = ST_OK;
     int on_terminal = 0;
 
+    o->cfg.headless = o->nographic || (!o->n_serial && !o->display_none);
     if (!o->n_serial) {
         /* A window would show the screen; without one the serial port is all there is to see. */
         o->serial[o->n_serial++] = o->display_none && !o->nographic ? "null" : "stdio";

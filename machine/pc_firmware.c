@@ -46,7 +46,7 @@ void pc_fill_fw_cfg(struct vm *vm)
 {
     struct device *d = vm->fw_cfg;
     fw_cfg_set_int(d, FW_CFG_RAM_SIZE, vm->low_ram, 8);
-    fw_cfg_set_int(d, FW_CFG_NOGRAPHIC, 0, 2);
+    fw_cfg_set_int(d, FW_CFG_NOGRAPHIC, vm->cfg.headless && vm->cfg.serial[0], 2);
     fw_cfg_set_int(d, FW_CFG_NB_CPUS, 1, 2);
     fw_cfg_set_int(d, FW_CFG_MAX_CPUS, 1, 2);
     fw_cfg_set_int(d, FW_CFG_BOOT_MENU, 0, 2);
