@@ -76,7 +76,7 @@ def isolinux_iso(c):
     initrd = c.write("initrd", initramfs.make(c.guests, "amd64"))
     iso = media.isolinux_iso(c.work, guests.kernel(c.guests), initrd, APPEND)
     with c.emu.start("-m", "256", "-cdrom", iso, "-boot", "d") as v:
-        v.expect("isolinux loads the kernel", 120)
+        v.expect("Loading /linux", 120)
         use_shell(v, "x86_64", 400)
 
 

@@ -56,7 +56,7 @@ def isolinux_iso(work, kernel, initrd, append):
     shutil.copy(loader, d)
     shutil.copy(module, d)
     with open(os.path.join(d, "isolinux.cfg"), "w") as f:
-        f.write("SERIAL 0 115200\nDEFAULT l\nPROMPT 0\nTIMEOUT 0\nSAY isolinux loads the kernel\n"
+        f.write("SERIAL 0 115200\nDEFAULT l\nPROMPT 0\nTIMEOUT 0\n"
                 "LABEL l\n KERNEL /linux\n APPEND initrd=/initrd %s\n" % append)
     iso = os.path.join(work, "isolinux.iso")
     _run(xorriso, "-as", "mkisofs", "-quiet", "-o", iso, "-b", "isolinux.bin", "-c", "boot.cat",
