@@ -269,6 +269,7 @@ static struct block *build(struct cpu *cpu, gla lin, const struct itlb_entry *pa
         if (second || len < 0 || (i->flags & (INF_BRANCH | INF_EXIT)) || once)
             break;
     }
+    fuse_last(b);
     b->bytes = (u16)off;
     b->cost = b->n;
     struct sentinel *s = block_sentinel(b);

@@ -417,6 +417,36 @@ ALL_CC(JCC, 32)
 ALL_CC(JCC, 64)
 static run_fn *const jcc_handlers[2][16] = {CC_TABLE(jcc_, _32), CC_TABLE(jcc_, _64)};
 
+/* ---- a compare and the branch on it: one dispatch ---------------------------------------------
+ */
+/* The first of the pair must be unable to fault or to write memory: the second then always follows.
+ */
+#define FUSED(cc, M, name, op)                                                                     \
+    HANDLER(fused_##name##_##cc##_##M)                                                             \
+    {                                                                                              \
+        op;                                                                                        \
+        i++;                                                                                       \
+        if (fl_cond(c->fl, cc))                                                                    \
+            FOLLOW(0, TAKEN(M));                                                                   \
+        FOLLOW(1, NOT(M));                                                                         \
+    }
+#define FUSED_ALL(name, op)                                                                        \
+    ALL_CC(FUSED, 32, name, op)                                                                    \
+    ALL_CC(FUSED, 64, name, op)                                                                    \
+    static run_fn *const fused_##name[2][16] = {CC_TABLE(fused_##name##_, _32),                    \
+                                                CC_TABLE(fused_##name##_, _64)};
+FUSED_ALL(cmp_rr32, alu_cmp32(REG(32, 0), REG(32, 1), &c->fl))
+FUSED_ALL(cmp_rr64, alu_cmp64(REG(64, 0), REG(64, 1), &c->fl))
+FUSED_ALL(cmp_ri8, alu_cmp8(REG(8, 0), (u8)i->imm, &c->fl))
+FUSED_ALL(cmp_ri32, alu_cmp32(REG(32, 0), (u32)i->imm, &c->fl))
+FUSED_ALL(cmp_ri64, alu_cmp64(REG(64, 0), i->imm, &c->fl))
+FUSED_ALL(test_rr8, alu_test8(REG(8, 0), REG(8, 1), &c->fl))
+FUSED_ALL(test_rr32, alu_test32(REG(32, 0), REG(32, 1), &c->fl))
+FUSED_ALL(test_rr64, alu_test64(REG(64, 0), REG(64, 1), &c->fl))
+FUSED_ALL(test_ri8, alu_test8(REG(8, 0), (u8)i->imm, &c->fl))
+FUSED_ALL(dec_r32, SETREG(32, 0, alu_dec32(REG(32, 0), &c->fl)))
+FUSED_ALL(dec_r64, SETREG(64, 0, alu_dec64(REG(64, 0), &c->fl)))
+
 #define SETCC(cc)                                                                                  \
     HANDLER(setcc_##cc##_r)                                                                        \
     {                                                                                              \
@@ -552,67 +582,19 @@ static run_fn *pick_imul(const struct insn *i)
     return i->kind[1] == OP_MEM ? mem[q][addr_index(i)] : NULL;
 }
 
-/* The condition code of a row of the Jcc, SETcc or CMOVcc family, or -1. */
-#define CC_CASES(p)                                                                                \
-    case INSN_##p##O:                                                                              \
-        return 0;                                                                                  \
-    case INSN_##p##NO:                                                                             \
-        return 1;                                                                                  \
-    case INSN_##p##B:                                                                              \
-        return 2;                                                                                  \
-    case INSN_##p##NB:                                                                             \
-        return 3;                                                                                  \
-    case INSN_##p##Z:                                                                              \
-        return 4;                                                                                  \
-    case INSN_##p##NZ:                                                                             \
-        return 5;                                                                                  \
-    case INSN_##p##BE:                                                                             \
-        return 6;                                                                                  \
-    case INSN_##p##NBE:                                                                            \
-        return 7;                                                                                  \
-    case INSN_##p##S:                                                                              \
-        return 8;                                                                                  \
-    case INSN_##p##NS:                                                                             \
-        return 9;                                                                                  \
-    case INSN_##p##P:                                                                              \
-        return 10;                                                                                 \
-    case INSN_##p##NP:                                                                             \
-        return 11;                                                                                 \
-    case INSN_##p##L:                                                                              \
-        return 12;                                                                                 \
-    case INSN_##p##NL:                                                                             \
-        return 13;                                                                                 \
-    case INSN_##p##LE:                                                                             \
-        return 14;                                                                                 \
-    case INSN_##p##NLE:                                                                            \
-        return 15;
-
-static int jcc_code(int row)
-{
-    switch (row) {
-        CC_CASES(J)
-    default:
-        return -1;
+/* The condition code of a row of the Jcc, SETcc or CMOVcc family, or -1: the rows stand in the
+ * encoding's order. */
+#define CC_ROWS(p, fn)                                                                             \
+    _Static_assert(INSN_##p##NLE - INSN_##p##O == 15 && INSN_##p##Z - INSN_##p##O == 4 &&          \
+                       INSN_##p##S - INSN_##p##O == 8 && INSN_##p##L - INSN_##p##O == 12,          \
+                   "rows in the order of tttn");                                                   \
+    static int fn(int row)                                                                         \
+    {                                                                                              \
+        return row >= INSN_##p##O && row <= INSN_##p##NLE ? row - INSN_##p##O : -1;                \
     }
-}
-
-static int setcc_code(int row)
-{
-    switch (row) {
-        CC_CASES(SET)
-    default:
-        return -1;
-    }
-}
-
-static int cmov_code(int row)
-{
-    switch (row) {
-        CC_CASES(CMOV)
-    default:
-        return -1;
-    }
-}
+CC_ROWS(J, jcc_code)
+CC_ROWS(SET, setcc_code)
+CC_ROWS(CMOV, cmov_code)
 
 /* In 64-bit mode, or flat 32-bit code with a 32-bit stack: 1 and 0; otherwise -1. */
 static int flat_mode(u32 key)
@@ -745,4 +727,36 @@ run_fn *run_for(const struct insn *i, u32 key)
     }
     r = i->flags & INF_STUB ? native_run_for(i) : pick(i, key);
     return r ? r : run_generic;
+}
+
+/* The fused handler for a plain handler `first` before condition cc, or NULL. */
+static run_fn *fused_for(run_fn *first, int m, int cc)
+{
+    const struct {
+        run_fn *plain;
+        run_fn *const (*fused)[16];
+    } map[] = {
+        {cmp_rr32, fused_cmp_rr32},   {cmp_rr64, fused_cmp_rr64},   {cmp_ri8, fused_cmp_ri8},
+        {cmp_ri32, fused_cmp_ri32},   {cmp_ri64, fused_cmp_ri64},   {test_rr8, fused_test_rr8},
+        {test_rr32, fused_test_rr32}, {test_rr64, fused_test_rr64}, {test_ri8, fused_test_ri8},
+        {dec_r32, fused_dec_r32},     {dec_r64, fused_dec_r64},
+    };
+    for (size_t k = 0; k < ARRAY_LEN(map); k++)
+        if (map[k].plain == first)
+            return map[k].fused[m][cc];
+    return NULL;
+}
+
+void fuse_last(struct block *b)
+{
+    if (b->n < 2)
+        return;
+    struct insn *first = &b->insn[b->n - 2];
+    const struct insn *branch = first + 1;
+    int m = flat_mode(b->key), cc = jcc_code(branch->row);
+    if (m < 0 || cc < 0 || branch->run != jcc_handlers[m][cc])
+        return;
+    run_fn *r = fused_for(first->run, m, cc);
+    if (r)
+        first->run = r;
 }

@@ -96,6 +96,9 @@ run_fn *run_for(const struct insn *i, u32 key);
 /* The same for instructions with INF_STUB (native_run.c); NULL: run_generic. */
 run_fn *native_run_for(const struct insn *i);
 
+/* Replaces the handlers of a compare and a conditional branch at the block's end by one. */
+void fuse_last(struct block *b);
+
 run_fn run_generic, run_exit, run_branch, run_fall, run_dead;
 
 static always_inline u32 jc_index(gla lin)
