@@ -60,10 +60,12 @@ static void kill_block(struct cpu *cpu, struct block *b)
         p = &(*p)->hash_next;
     if (*p)
         *p = b->hash_next;
-    b->cost = BLOCK_DEAD;
-    for (int k = 0; k < b->n; k++)
-        b->insn[k].run = run_dead;
-    block_sentinel(b)->run = run_dead;
+    b->cost = BLOCK_DEAD; /* nobody enters it any more: links and the jump cache ask for the cost */
+    if (b == cpu->block) {
+        for (int k = 0; k < b->n; k++)
+            b->insn[k].run = run_dead;
+        block_sentinel(b)->run = run_dead;
+    }
     cpu->n_invalidations++;
 }
 
@@ -230,9 +232,8 @@ static struct block *build(struct cpu *cpu, gla lin, const struct itlb_entry *pa
     u8 scratch[16];
     bool once = !cacheable(cpu, &first);
 
-    if (bs->arena_used + max + 64 > bs->arena_size)
-        blocks_flush(cpu);
-    if (bs->flush_wanted)
+    /* no block is running here, so nothing needs to be told */
+    if (bs->flush_wanted || bs->arena_used + max + 64 > bs->arena_size)
         forget_all(cpu);
     struct block *b = (struct block *)(bs->arena + bs->arena_used);
     memset(b, 0, sizeof(*b));

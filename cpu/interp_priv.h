@@ -9,8 +9,9 @@
  * sentinel: it is dispatched when the block falls through, and keeps the links to the blocks that
  * follow within the same page. Blocks are position-independent: RIP is base + offset.
  *
- * A dead block (its bytes were written, or the cache was flushed) is never freed while it may be
- * running: its instructions' run pointers become leave_dead and its cost too high to enter.
+ * A dead block (its bytes were written, or the cache was flushed) costs too much to be entered; if
+ * it is the running one, its instructions' run pointers become run_dead too. It is never freed
+ * while it may be running.
  */
 #ifndef CPU_INTERP_PRIV_H
 #define CPU_INTERP_PRIV_H
