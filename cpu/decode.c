@@ -297,6 +297,27 @@ static int decode_unlocked(struct cpu *cpu, const u8 *bytes, int avail, u32 key,
     return len > 0 ? len + dropped : len;
 }
 
+u16 decode_row(const struct cpu *cpu, const ZydisDecodedInstruction *d,
+               const ZydisDecodedOperand *ops, u32 key)
+{
+    enum feature f = isa_feature(d->meta.isa_set);
+    if (d->mnemonic == ZYDIS_MNEMONIC_JCXZ) /* as old as the 8086, whatever the library says */
+        f = FEAT_ALWAYS;
+    if (f == FEAT_COUNT || (f != FEAT_ALWAYS && !cpu_has(cpu, f)))
+        return INSN_INVALID;
+    if (d->meta.isa_set == ZYDIS_ISA_SET_AVXAES && !cpu_has(cpu, FEAT_AES))
+        return INSN_INVALID;
+    if (d->encoding == ZYDIS_INSTRUCTION_ENCODING_VEX && (key & KEY_REAL))
+        return INSN_INVALID; /* SDM vol. 2, 2.3: no VEX in real and V86 mode */
+    if (!cpu_has(cpu, FEAT_I386) &&
+        (d->attributes & (ZYDIS_ATTRIB_HAS_OPERANDSIZE | ZYDIS_ATTRIB_HAS_ADDRESSSIZE)))
+        return INSN_INVALID;
+    u16 id = cpu->blocks->first_row[d->mnemonic];
+    while (id && !row_fits(cpu, &insn_rows[id], d, ops))
+        id = cpu->blocks->next_row[id];
+    return id;
+}
+
 int decode_insn(struct cpu *cpu, const u8 *bytes, int avail, u32 key, struct insn *out)
 {
     const ZydisDecoder *dec = (const ZydisDecoder *)cpu->blocks->decoders + (key & KEY_DMODE);
@@ -314,22 +335,7 @@ int decode_insn(struct cpu *cpu, const u8 *bytes, int avail, u32 key, struct ins
         return invalid(out, 1, st == ZYDIS_STATUS_INSTRUCTION_TOO_LONG ? EX_GP : EX_UD);
     }
     out->len = d.length;
-    enum feature f = isa_feature(d.meta.isa_set);
-    if (d.mnemonic == ZYDIS_MNEMONIC_JCXZ) /* as old as the 8086, whatever the library says */
-        f = FEAT_ALWAYS;
-    if (f == FEAT_COUNT || (f != FEAT_ALWAYS && !cpu_has(cpu, f)))
-        return invalid(out, d.length, EX_UD);
-    if (d.meta.isa_set == ZYDIS_ISA_SET_AVXAES && !cpu_has(cpu, FEAT_AES))
-        return invalid(out, d.length, EX_UD);
-    if (d.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX && (key & KEY_REAL))
-        return invalid(out, d.length, EX_UD); /* SDM vol. 2, 2.3: no VEX in real and V86 mode */
-    if (!cpu_has(cpu, FEAT_I386) &&
-        (d.attributes & (ZYDIS_ATTRIB_HAS_OPERANDSIZE | ZYDIS_ATTRIB_HAS_ADDRESSSIZE)))
-        return invalid(out, d.length, EX_UD);
-
-    u16 id = cpu->blocks->first_row[d.mnemonic];
-    while (id && !row_fits(cpu, &insn_rows[id], &d, ops))
-        id = cpu->blocks->next_row[id];
+    u16 id = decode_row(cpu, &d, ops, key);
     if (!id)
         return invalid(out, d.length, EX_UD);
     const struct insn_row *row = &insn_rows[id];

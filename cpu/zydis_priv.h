@@ -1,13 +1,17 @@
 /*
  * cpu/zydis_priv.h - the one place that includes the decoder library.
  *
- * You are here: cpu/decode.c and cpu/native.c see it, and the table (mnemonic numbers).
+ * You are here: cpu/decode.c, cpu/native.c and cpu/insn/facts.c see it, and the table (mnemonic numbers).
  */
 #ifndef CPU_ZYDIS_PRIV_H
 #define CPU_ZYDIS_PRIV_H
 
 #include "cpu/exec_priv.h"
 #include <Zydis/Zydis.h>
+
+/* cpu/decode.c: the row for a decoded encoding on cpu's model; INSN_INVALID: it has none there. */
+u16 decode_row(const struct cpu *cpu, const ZydisDecodedInstruction *d,
+               const ZydisDecodedOperand *ops, u32 key);
 
 /* cpu/native.c: makes i executable by exec_native (or an x87/SIMD exec of its own): finds or builds
  * the host stub for this form and sets i->stub and INF_STUB, INF_ALIGN. Called by decode for rows of
