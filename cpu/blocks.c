@@ -240,9 +240,9 @@ static struct block *build(struct cpu *cpu, gla lin, const struct itlb_entry *pa
     b->phys = first.phys | start;
     b->key = cpu->key;
 
-    u32 off = 0;
+    u32 off = 0, most = cpu->block_max ? MIN(cpu->block_max, (u32)BLOCK_MAX) : BLOCK_MAX;
     const struct itlb_entry *second = NULL;
-    while (b->n < BLOCK_MAX) {
+    while (b->n < most) {
         u32 here = start + off;
         if (here >= PAGE_SIZE)
             break;

@@ -132,16 +132,23 @@ void cpu_reset(struct cpu *cpu, bool init)
     cpu_sync(cpu);
 }
 
-void cpu_sync(struct cpu *cpu)
+void cpu_state_written(struct cpu *cpu, bool paging)
 {
     for (int s = 0; s < SEG_COUNT; s++)
         seg_cache(cpu, s);
-    mmu_set_regs(&cpu->mmu, cpu->cr0, cpu->cr3, cpu->cr4, cpu->efer);
-    mmu_flush_all(&cpu->mmu);
-    blocks_flush(cpu);
+    if (paging) {
+        mmu_set_regs(&cpu->mmu, cpu->cr0, cpu->cr3, cpu->cr4, cpu->efer);
+        mmu_flush_all(&cpu->mmu);
+    }
     update_mode(cpu);
     debug_sync(cpu);
     cpu_update_intr(cpu);
+}
+
+void cpu_sync(struct cpu *cpu)
+{
+    blocks_flush(cpu);
+    cpu_state_written(cpu, true);
 }
 
 void cpu_set_intr(struct cpu *cpu, bool level)

@@ -201,14 +201,14 @@ struct cpu {
     u16 fl;                 /* arithmetic flags as LAHF and SETO give them: AH | AL (OF in bit 0) */
     u8 view;                /* enum mmu_view of ordinary data accesses */
     u8 cpl;
-    u32 flsys;     /* the other EFLAGS bits, FL_1 included; arithmetic bits are 0 here */
-    u32 key;       /* enum block_key of the current mode */
-    u32 pending;   /* enum cpu_pending; 0: nothing to look at between blocks */
-    u8 mode;       /* enum cpu_mode */
-    bool fpu_trap; /* CR0.EM or TS: x87/MMX must look before running */
-    bool sse_trap; /* CR0.EM, TS or !OSFXSR */
-    bool avx_trap; /* sse_trap, !OSXSAVE or XCR0 without AVX */
-    struct tlb_entry *tlb;  /* mmu.tlb[view] */
+    u32 flsys;             /* the other EFLAGS bits, FL_1 included; arithmetic bits are 0 here */
+    u32 key;               /* enum block_key of the current mode */
+    u32 pending;           /* enum cpu_pending; 0: nothing to look at between blocks */
+    u8 mode;               /* enum cpu_mode */
+    bool fpu_trap;         /* CR0.EM or TS: x87/MMX must look before running */
+    bool sse_trap;         /* CR0.EM, TS or !OSFXSR */
+    bool avx_trap;         /* sse_trap, !OSXSAVE or XCR0 without AVX */
+    struct tlb_entry *tlb; /* mmu.tlb[view] */
     struct seg seg[SEG_COUNT];
 
     /* ---- system registers ---- */
@@ -234,8 +234,8 @@ struct cpu {
     /* ---- fault in flight ---- */
     void *jmp[5]; /* __builtin_setjmp buffer of the run loop */
     int ex_vector;
-    int ex_nested;          /* exception being delivered; -1 none, -2 an interrupt or INT n */
-    bool ex_ext;            /* selector error codes of faults now get the EXT bit */
+    int ex_nested; /* exception being delivered; -1 none, -2 an interrupt or INT n */
+    bool ex_ext;   /* selector error codes of faults now get the EXT bit */
     u32 ex_error;
     bool ex_has_error;
 
@@ -274,6 +274,8 @@ struct cpu {
     i64 slice;           /* length of the running slice */
     i64 stolen;          /* instructions given back when a slice was cut short */
     volatile u32 kicked; /* set by other threads: end the slice */
+    bool catch_faults;   /* exceptions end the run with CPU_CAUGHT instead of being delivered */
+    u32 block_max;       /* instructions in a block at most; 0: as many as fit (tests, stepping) */
     u64 n_interrupts, n_exceptions, n_hypercalls, n_blocks, n_invalidations;
 
     struct mmu mmu; /* large: last */
@@ -299,6 +301,7 @@ enum cpu_exit {
     CPU_SLICE,    /* the slice is used up, or it was cut short */
     CPU_HALT,     /* HLT: sleep until an interrupt is pending */
     CPU_SHUTDOWN, /* triple fault */
+    CPU_CAUGHT,   /* catch_faults: an exception, not delivered; RIP is where it is reported */
 };
 /* Executes at most max_insns instructions, exactly as many unless something ends the slice.
  * The guest's FPU environment is loaded on the host meanwhile. */
@@ -334,6 +337,11 @@ size_t cpu_dump(const struct cpu *cpu, char *buf, size_t size);
 void cpu_set_seg(struct cpu *cpu, int s, u16 sel, u64 base, u32 limit, u16 attr);
 /* After CR0/CR3/CR4/EFER/segment state was written directly: recompute everything derived. */
 void cpu_sync(struct cpu *cpu);
+/* The same after everything may have been written but memory: cached code stays. paging: CR0, CR3,
+ * CR4 or EFER changed. */
+void cpu_state_written(struct cpu *cpu, bool paging);
+/* Makes xs current while the guest's FPU state is on the host (inside cpu_run). */
+void cpu_sync_fpu(struct cpu *cpu);
 
 static always_inline bool cpu_has(const struct cpu *cpu, enum feature f)
 {

@@ -290,6 +290,8 @@ static noinline enum cpu_exit run_loop(struct cpu *c, bool single)
         c->left--;
         if (c->ex_vector >= 0) { /* else cpu_restart */
             c->n_exceptions++;
+            if (c->catch_faults)
+                return CPU_CAUGHT;
             cpu_deliver_fault(c, c->ex_vector, c->ex_has_error, c->ex_error);
         }
         if (single)

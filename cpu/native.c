@@ -169,6 +169,16 @@ void native_reset(struct cpu *cpu)
     }
 }
 
+/* n->fx, just saved, into the guest's XSAVE area. */
+static void take_image(struct cpu *cpu)
+{
+    memcpy(cpu->xs.legacy, cpu->native->fx, 160);
+    st_u16(cpu->xs.legacy + 6, cpu->fop);
+    st_u64(cpu->xs.legacy + 8, cpu->fip);
+    st_u64(cpu->xs.legacy + 16, cpu->fdp);
+    st_u32(cpu->xs.legacy + 28, MXCSR_VALID);
+}
+
 void native_leave(struct cpu *cpu)
 {
     struct native *n = cpu->native;
@@ -177,11 +187,15 @@ void native_leave(struct cpu *cpu)
     mxcsr_set(n->host_mxcsr);
     n->live = false;
     active = NULL;
-    memcpy(cpu->xs.legacy, n->fx, 160);
-    st_u16(cpu->xs.legacy + 6, cpu->fop);
-    st_u64(cpu->xs.legacy + 8, cpu->fip);
-    st_u64(cpu->xs.legacy + 16, cpu->fdp);
-    st_u32(cpu->xs.legacy + 28, MXCSR_VALID);
+    take_image(cpu);
+}
+
+void cpu_sync_fpu(struct cpu *cpu)
+{
+    if (!cpu->native->live)
+        return;
+    __asm__ volatile("fxsave64 %0" : "=m"(cpu->native->fx));
+    take_image(cpu);
 }
 
 /* ---- who may run ----------------------------------------------------------------------------- */
