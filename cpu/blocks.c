@@ -2,8 +2,8 @@
  * cpu/blocks.c - the cache of decoded blocks: building, finding, and forgetting them when their
  * bytes are written.
  *
- * Invariants: every live block of RAM bytes is on its page's list, that page carries RAM_CODE, and
- * its line map covers the block; so a store to those lines finds it. Blocks of ROM and of pages
+ * Invariants: every live block of RAM bytes is on a list of its page, that page carries RAM_CODE,
+ * and its lines count the block; so a store to those lines finds it. Blocks of ROM and of pages
  * that are not plain memory are on no list (the latter are not cached at all).
  * Memory is one arena, emptied as a whole when full, and only between blocks.
  */
@@ -32,7 +32,8 @@ void blocks_new(struct cpu *cpu)
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     decode_index_rows(&b->first_row, &b->next_row);
     b->decoders = decode_new(cpu);
-    CHECK(b->decoders);
+    b->memo = memo_new();
+    CHECK(b->decoders && b->memo);
     CHECK(b->pages && b->arena != MAP_FAILED && b->first_row && b->next_row);
     cpu->blocks = b;
 }
@@ -47,6 +48,7 @@ void blocks_free(struct cpu *cpu)
     munmap(b->arena, b->arena_size);
     free(b->pages);
     free(b->decoders);
+    free(b->memo);
     free(b->first_row);
     free(b->next_row);
     free(b);
@@ -74,29 +76,38 @@ static int list_of(const struct block *b, const struct code_page *pg)
     return b->page[0] == pg ? 0 : 1;
 }
 
-static void unlist(struct block *b, struct code_page *pg)
-{
-    struct block **p = &pg->head;
-    while (*p && *p != b)
-        p = &(*p)->page_next[list_of(*p, pg)];
-    if (*p)
-        *p = b->page_next[list_of(b, pg)];
-}
-
-static u64 line_mask(u32 first, u32 last)
-{
-    u32 a = first >> 6, z = last >> 6;
-    return (~0ull << a) & (~0ull >> (63 - z));
-}
-
-/* Which lines of pg the block's bytes are on. */
-static u64 block_lines(const struct block *b, const struct code_page *pg)
+/* Which bytes of pg the block has. */
+struct extent {
+    u32 first, last;
+};
+static struct extent extent_on(const struct block *b, const struct code_page *pg)
 {
     u32 start = (u32)(b->phys & ~PAGE_MASK);
     u32 end = start + b->bytes - 1u;
     if (list_of(b, pg) == 1)
-        return line_mask(0, end - PAGE_SIZE);
-    return line_mask(start, MIN(end, (u32)PAGE_SIZE - 1));
+        return (struct extent){0, end - (u32)PAGE_SIZE};
+    return (struct extent){start, MIN(end, (u32)PAGE_SIZE - 1)};
+}
+
+static void count_lines(const struct block *b, struct code_page *pg, u32 by)
+{
+    struct extent e = extent_on(b, pg);
+    for (u32 line = e.first >> LINE_SHIFT; line <= e.last >> LINE_SHIFT; line++)
+        pg->cover[line] += by;
+    pg->n += by;
+}
+
+static void unlist(struct block *b, struct code_page *pg)
+{
+    struct block **p = &pg->start[extent_on(b, pg).first >> LINE_SHIFT];
+    while (*p && *p != b)
+        p = &(*p)->page_next[list_of(*p, pg)];
+    if (!*p)
+        return;
+    *p = b->page_next[list_of(b, pg)];
+    count_lines(b, pg, -1u);
+    if (!pg->n)
+        pg->longest = 0;
 }
 
 /* RAM bytes under cached code change: forget the blocks that overlap them. */
@@ -112,9 +123,12 @@ static void code_write(void *ctx, u64 off, u32 len)
         return;
     u32 first = (u32)(off & ~PAGE_MASK);
     u32 last = MIN(first + len - 1, (u32)PAGE_SIZE - 1);
-    if (!(pg->lines & line_mask(first, last))) {
+    u32 line = first >> LINE_SHIFT, last_line = last >> LINE_SHIFT;
+    while (line < last_line && !pg->cover[line])
+        line++;
+    if (!pg->cover[line]) {
         /* Fast again only after a run of plain writes: a page that a JIT rewrites stays marked. */
-        if (!pg->head && ++pg->idle_writes >= IDLE_WRITES) {
+        if (!pg->n && ++pg->idle_writes >= IDLE_WRITES) {
             cpu->ram->page_flags[page] &= (u8)~RAM_CODE;
             pg->idle_writes = 0;
         }
@@ -122,26 +136,19 @@ static void code_write(void *ctx, u64 off, u32 len)
     }
     pg->idle_writes = 0;
 
-    u64 lines = 0;
-    for (struct block **p = &pg->head, *b; (b = *p);) {
-        int which = list_of(b, pg);
-        u32 start = (u32)(b->phys & ~PAGE_MASK);
-        u32 end = start + b->bytes - 1u;
-        if (which == 1) {
-            start = 0;
-            end -= (u32)PAGE_SIZE;
-        }
-        if (start <= last && first <= MIN(end, (u32)PAGE_SIZE - 1)) {
-            *p = b->page_next[which];
-            if (b->page[!which])
-                unlist(b, b->page[!which]);
+    line = first > pg->longest ? (first - pg->longest) >> LINE_SHIFT : 0;
+    for (; line <= last_line; line++) {
+        for (struct block *b = pg->start[line], *next; b; b = next) {
+            struct extent e = extent_on(b, pg);
+            next = b->page_next[list_of(b, pg)];
+            if (e.first > last || first > e.last)
+                continue;
+            for (int k = 0; k < 2; k++)
+                if (b->page[k])
+                    unlist(b, b->page[k]);
             kill_block(cpu, b);
-        } else {
-            lines |= block_lines(b, pg);
-            p = &b->page_next[which];
         }
     }
-    pg->lines = lines;
 }
 
 static void forget_all(struct cpu *cpu)
@@ -195,9 +202,11 @@ static void list_block(struct cpu *cpu, struct block *b, int which, struct ram *
         mmu_drop_writable(&cpu->mmu, ram, ram_off);
     }
     b->page[which] = pg;
-    b->page_next[which] = pg->head;
-    pg->head = b;
-    pg->lines |= block_lines(b, pg);
+    struct block **head = &pg->start[extent_on(b, pg).first >> LINE_SHIFT];
+    b->page_next[which] = *head;
+    *head = b;
+    count_lines(b, pg, 1);
+    pg->longest = MAX(pg->longest, b->bytes);
 }
 
 /* An instruction that starts on this page and ends on the next (or cannot be told yet). */

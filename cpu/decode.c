@@ -318,7 +318,9 @@ u16 decode_row(const struct cpu *cpu, const ZydisDecodedInstruction *d,
     return id;
 }
 
-int decode_insn(struct cpu *cpu, const u8 *bytes, int avail, u32 key, struct insn *out)
+/* shape: filled in when the length is returned. */
+static int decode_slow(struct cpu *cpu, const u8 *bytes, int avail, u32 key, struct insn *out,
+                       struct decode_shape *shape)
 {
     const ZydisDecoder *dec = (const ZydisDecoder *)cpu->blocks->decoders + (key & KEY_DMODE);
     ZydisDecodedInstruction d;
@@ -358,7 +360,32 @@ int decode_insn(struct cpu *cpu, const u8 *bytes, int avail, u32 key, struct ins
         out->flags |= INF_BRANCH;
     if (native_row(row) && !native_prepare(cpu, &d, ops, out))
         return invalid(out, d.length, EX_UD);
+    shape->disp_at = d.raw.disp.offset;
+    shape->disp_size = d.raw.disp.size / 8;
+    shape->imm_at = d.raw.imm[0].offset;
+    shape->imm_size = d.raw.imm[0].size / 8;
+    shape->imm_signed = d.raw.imm[0].is_signed;
+    shape->imm_size2 = d.raw.imm[1].size / 8;
     return d.length;
+}
+
+int decode_insn(struct cpu *cpu, const u8 *bytes, int avail, u32 key, struct insn *out)
+{
+    struct decode_shape shape = {0};
+    if (avail < 15)
+        return decode_slow(cpu, bytes, avail, key, out, &shape);
+    int len = memo_find(cpu->blocks->memo, bytes, key, out);
+    if (len)
+        return len;
+    len = decode_slow(cpu, bytes, avail, key, out, &shape);
+    if (len > 0 && !(native_row(&insn_rows[out->row]) && shape.imm_size))
+        memo_add(cpu->blocks->memo, bytes, key, &shape, out);
+    return len;
+}
+
+void decode_forget(struct cpu *cpu)
+{
+    memo_clear(cpu->blocks->memo);
 }
 
 void insn_place(struct insn *i, u16 off)

@@ -18,6 +18,23 @@ void *decode_new(const struct cpu *cpu);
 /* Gives a decoded instruction its place in a block: offset, rip-relative displacement, target. */
 void insn_place(struct insn *i, u16 off);
 
+/* ---- cpu/decode_memo.c: encodings seen before --------------------------------------------------
+ */
+/* Where an encoding has its displacement and immediate; sizes in bytes, 0: it has none. */
+struct decode_shape {
+    u8 disp_at, disp_size;
+    u8 imm_at, imm_size, imm_size2; /* of a second immediate: such forms are not remembered */
+    bool imm_signed;
+};
+struct memo;
+struct memo *memo_new(void); /* NULL without memory; free() it */
+void memo_clear(struct memo *m);
+/* bytes: 15 are readable. The instruction's length, or 0: not known. */
+int memo_find(const struct memo *m, const u8 *bytes, u32 key, struct insn *out);
+/* bytes: 15 are readable, decoded into i under key. */
+void memo_add(struct memo *m, const u8 *bytes, u32 key, const struct decode_shape *s,
+              const struct insn *i);
+
 /* cpu/native.c: rows that native_prepare completes. */
 bool native_row(const struct insn_row *row);
 

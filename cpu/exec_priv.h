@@ -409,6 +409,8 @@ exec_fn exec_invalid; /* #UD; imm is EX_GP when the instruction is longer than 1
 /* Decode one instruction at bytes (max 15, fewer at a page end) for the block key. Returns its
  * length, or 0: more bytes needed, or -1: invalid (row INSN_INVALID filled in, len best guess). */
 int decode_insn(struct cpu *cpu, const u8 *bytes, int avail, u32 key, struct insn *out);
+/* Host stubs moved: forget decoded instructions that point to them. */
+void decode_forget(struct cpu *cpu);
 void blocks_flush(struct cpu *cpu); /* everything decoded is forgotten */
 
 /* ---- identity (cpu/cpuid.c)

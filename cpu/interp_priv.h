@@ -57,11 +57,15 @@ static always_inline struct sentinel *block_sentinel(struct block *b)
 }
 
 /* What is cached of one RAM page. */
+enum { LINE_SHIFT = 6, PAGE_LINES = 64 };
 struct code_page {
-    u64 off;   /* in RAM */
-    u64 lines; /* which 64-byte lines hold code of a block */
-    struct block *head;
-    u32 idle_writes; /* to no code, since the last that hit some */
+    u64 off;                         /* in RAM */
+    struct block *start[PAGE_LINES]; /* blocks by the 64-byte line they start on; what comes from
+                                        the page before is on line 0 */
+    u32 cover[PAGE_LINES];           /* how many blocks have bytes on the line */
+    u32 n;                           /* blocks */
+    u32 longest;                     /* bytes of the longest block since the page was last empty */
+    u32 idle_writes;                 /* to no code, since the last that hit some */
 };
 
 struct jc_entry {
@@ -79,6 +83,7 @@ struct blocks {
     u8 *arena;
     u64 arena_size, arena_used;
     bool flush_wanted; /* done when no block is running */
+    struct memo *memo; /* cpu/decode_memo.c */
     void *decoders;    /* decode.c's, one for each decode mode */
     u16 *first_row;    /* by decoder mnemonic: first candidate row, 0 none */
     u16 *next_row;     /* by row: next candidate */

@@ -135,6 +135,7 @@ const struct stub *native_intern(struct cpu *cpu, const struct stub *head, const
 static void arena_flush(struct cpu *cpu)
 {
     blocks_flush(cpu);
+    decode_forget(cpu);
     arena_clear(cpu->native);
     /* Serialize: the bytes change through another mapping (SDM vol. 3, 8.1.3). */
     u32 a = 0, c = 0;

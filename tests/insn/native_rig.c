@@ -49,6 +49,9 @@ void cpu_cut_slice(struct cpu *cpu)
 void blocks_flush(struct cpu *cpu)
 {
 }
+void decode_forget(struct cpu *cpu)
+{
+}
 gla seg_linear_slow(struct cpu *cpu, int s, gva off, u32 size, bool write)
 {
     leave_with(EX_GP);
