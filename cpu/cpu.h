@@ -274,8 +274,10 @@ struct cpu {
     i64 slice;           /* length of the running slice */
     i64 stolen;          /* instructions given back when a slice was cut short */
     volatile u32 kicked; /* set by other threads: end the slice */
-    bool catch_faults;   /* exceptions end the run with CPU_CAUGHT instead of being delivered */
-    u32 block_max;       /* instructions in a block at most; 0: as many as fit (tests, stepping) */
+    bool sequenced;      /* RDRAND and RDSEED give random_sequence, the same in every run */
+    u64 random_sequence;
+    bool catch_faults; /* exceptions end the run with CPU_CAUGHT instead of being delivered */
+    u32 block_max;     /* instructions in a block at most; 0: as many as fit (tests, stepping) */
     u64 n_interrupts, n_exceptions, n_hypercalls, n_blocks, n_invalidations;
 
     struct mmu mmu; /* large: last */

@@ -22,6 +22,9 @@ enum {
     SLICE_MAX = 400000,
 };
 
+/* 2000-01-01 00:00 UTC: runs that must be identical also begin at the same time. */
+#define ICOUNT_EPOCH (946684800 * NS_PER_SEC)
+
 void vm_config_init(struct vm_config *c)
 {
     memset(c, 0, sizeof(*c));
@@ -180,7 +183,7 @@ enum status vm_new(const struct vm_config *c, struct vm **out, struct error *err
     vm->inbox = inbox_new();
     vm->mem = space_new("memory", BIT64(52));
     vm->ports = space_new("ports", 65536);
-    u64 wall = c->rtc_base_ns >= 0 ? (u64)c->rtc_base_ns : wall_now();
+    u64 wall = c->rtc_base_ns >= 0 ? (u64)c->rtc_base_ns : c->icount ? ICOUNT_EPOCH : wall_now();
     vm->clk = clock_new(c->icount ? CLOCK_ICOUNT : CLOCK_REAL, wall);
     if (c->icount)
         clock_set_source(vm->clk, icount_now, vm);
@@ -191,6 +194,7 @@ enum status vm_new(const struct vm_config *c, struct vm **out, struct error *err
         st = cpu_new(&cc, &vm->cpu, err);
     }
     if (st == ST_OK) {
+        vm->cpu->sequenced = c->icount;
         vm->trv = (struct trv){TRV_ENGINE_INTERP, TRV_PERSONALITY_BARE};
         vm->cpu->hypercall = trv_hypercall;
         vm->cpu->hypercall_ctx = &vm->trv;

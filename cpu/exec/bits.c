@@ -132,10 +132,22 @@ void exec_crc32(struct cpu *cpu, const struct insn *i)
     cpu->gpr[i->reg[0]] = (u32)crc;
 }
 
+/* Runs that must be identical draw from the CPU's own sequence (splitmix64), which always has a
+ * value ready. */
+static u64 next_of_sequence(struct cpu *cpu)
+{
+    u64 z = cpu->random_sequence += 0x9e3779b97f4a7c15ull;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+    cpu->fl = fl_from_eflags(FL_CF);
+    return z ^ (z >> 31);
+}
+
 #define RANDOM(N, S, M, op)                                                                        \
     static void op##N(struct cpu *cpu, const struct insn *i)                                       \
     {                                                                                              \
-        op_write(cpu, i, 0, alu_##op##N(&cpu->fl));                                                \
+        u64 v = cpu->sequenced ? next_of_sequence(cpu) : alu_##op##N(&cpu->fl);                    \
+        op_write(cpu, i, 0, v);                                                                    \
     }
 #define RANDOM_ALL(op) ALU_SIZES_NOT8(RANDOM, op) BY_SIZE_NOT8(op)
 RANDOM_ALL(rdrand)

@@ -189,6 +189,27 @@ Test(vm, counted_time_is_the_same_every_time)
               (unsigned long long)st[0].halted_ns, (unsigned long long)st[0].run_ns);
 }
 
+Test(vm, counted_runs_draw_the_same_random_numbers)
+{
+    u64 got[2][2];
+    for (int k = 0; k < 2; k++) {
+        struct machine m;
+        struct code c = {0};
+        machine_init(&m);
+        m.cfg.cpu = "x86-64-v3";
+        for (u8 n = 0; n < 2; n++) { /* rdrand, rdseed eax; mov [5000 + 4n], eax */
+            CODE(&c, 0x31, 0xc0, 0x8e, 0xd8, 0x66, 0x0f, 0xc7, n ? 0xf8 : 0xf0);
+            CODE(&c, 0x66, 0xa3, (u8)(n * 4), 0x50);
+        }
+        quit16(&c, 0);
+        cr_expect_eq(run_rom(&m, &c), VM_STOP_EXIT);
+        vm_read_phys(m.vm, 0x5000, got[k], sizeof(got[k]));
+        vm_free(m.vm);
+    }
+    cr_expect_eq(got[0][0], got[1][0]);
+    cr_expect((u32)got[0][0] && got[0][0] >> 32 && (u32)got[0][0] != got[0][0] >> 32);
+}
+
 static void *stopper(void *vm)
 {
     vm_stop(vm);
