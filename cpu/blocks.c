@@ -231,6 +231,14 @@ static bool cacheable(const struct cpu *cpu, const struct itlb_entry *e)
     return e->host && (!e->ram || e->ram == cpu->ram);
 }
 
+static bool splits_at(const struct cpu_tracer *t, gla lin)
+{
+    for (int k = 0; k < t->n_splits; k++)
+        if (t->split[k] == lin)
+            return true;
+    return false;
+}
+
 /* Decodes a block at lin, whose page is given, and enters it in the cache. */
 static struct block *build(struct cpu *cpu, gla lin, const struct itlb_entry *page)
 {
@@ -253,7 +261,7 @@ static struct block *build(struct cpu *cpu, gla lin, const struct itlb_entry *pa
     const struct itlb_entry *second = NULL;
     while (b->n < most) {
         u32 here = start + off;
-        if (here >= PAGE_SIZE)
+        if (here >= PAGE_SIZE || (b->n && cpu->tracer && splits_at(cpu->tracer, lin + off)))
             break;
         int avail = (int)MIN(15u, (u32)PAGE_SIZE - here);
         const u8 *bytes = first.host ? first.host + here : scratch;
@@ -280,6 +288,10 @@ static struct block *build(struct cpu *cpu, gla lin, const struct itlb_entry *pa
             break;
     }
     fuse_last(b);
+    if (cpu->tracer) {
+        b->first = b->insn[0].run;
+        b->insn[0].run = run_traced;
+    }
     b->bytes = (u16)off;
     b->cost = b->n;
     struct sentinel *s = block_sentinel(b);
@@ -289,17 +301,16 @@ static struct block *build(struct cpu *cpu, gla lin, const struct itlb_entry *pa
     s->off = (u16)off;
     cpu->n_blocks++;
     b->cross = second != NULL;
+    b->phys2 = second ? second->phys : 0;
+    b->device = !first.host || (second && !second->host);
     if (once || (second && !cacheable(cpu, second)))
         return b; /* the arena space is reused by the next build */
 
     bs->arena_used += align_up(sizeof(*b) + (b->n + 1u) * sizeof(struct insn), 64);
     if (first.ram)
         list_block(cpu, b, 0, first.ram, first.ram_off);
-    if (second) {
-        b->phys2 = second->phys;
-        if (second->ram)
-            list_block(cpu, b, 1, second->ram, second->ram_off);
-    }
+    if (second && second->ram)
+        list_block(cpu, b, 1, second->ram, second->ram_off);
     u32 h = hash_of(b->phys, b->key);
     b->hash_next = bs->hash[h];
     bs->hash[h] = b;
@@ -348,4 +359,27 @@ struct block *block_lookup(struct cpu *cpu)
             .lin = lin, .key = cpu->key, .gen = page->gen, .block = b, .global = page->global};
     }
     return b;
+}
+
+void cpu_set_tracer(struct cpu *cpu, struct cpu_tracer *t)
+{
+    cpu->tracer = t;
+    blocks_flush(cpu);
+}
+
+void trace_block_of(const struct trace_mark *m, struct trace_block *out)
+{
+    const struct block *b = container_of(m, struct block, mark);
+    *out = (struct trace_block){.n = b->n,
+                                .bytes = b->bytes,
+                                .key = b->key,
+                                .first_len = b->insn[0].len,
+                                .plain = !b->device,
+                                .phys = b->phys,
+                                .phys2 = b->phys2};
+}
+
+u32 trace_position(const struct cpu *cpu)
+{
+    return cpu->block && cpu->cur ? (u32)(cpu->cur - cpu->block->insn) : 0;
 }

@@ -121,6 +121,7 @@ void write_cr0(struct cpu *cpu, u64 v)
         mode_changed(cpu); /* hidden parts of the segment registers stay (unreal mode) */
     else
         update_mode(cpu);
+    TRACE(cpu, TRACE_CR, 0, v, 0);
 }
 
 void write_cr3(struct cpu *cpu, u64 v)
@@ -141,6 +142,7 @@ void write_cr3(struct cpu *cpu, u64 v)
     }
     cpu->cr3 = v;
     mmu_set_regs(&cpu->mmu, cpu->cr0, v | (keep ? BIT64(63) : 0), cpu->cr4, cpu->efer);
+    TRACE(cpu, TRACE_CR, 3, v, 0);
 }
 
 static u32 cr4_known(const struct cpu *cpu)
@@ -180,6 +182,7 @@ void write_cr4(struct cpu *cpu, u64 v)
     cpu->cr4 = v;
     mmu_set_regs(&cpu->mmu, cpu->cr0, cpu->cr3, v, cpu->efer);
     update_mode(cpu);
+    TRACE(cpu, TRACE_CR, 4, v, 0);
 }
 
 void write_efer(struct cpu *cpu, u64 v)
@@ -206,6 +209,7 @@ void write_cr8(struct cpu *cpu, u64 v)
         raise_gp0(cpu);
     if (cpu->lapic)
         lapic_set_tpr(cpu->lapic, v << 4);
+    TRACE(cpu, TRACE_CR, 8, v, 0);
 }
 
 u64 read_cr8(struct cpu *cpu)

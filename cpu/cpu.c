@@ -77,6 +77,7 @@ void cpu_reset(struct cpu *cpu, bool init)
 {
     u32 keep_cr0 = init ? (u32)cpu->cr0 & (CR0_CD | CR0_NW) : CR0_CD | CR0_NW;
 
+    TRACE(cpu, TRACE_RESET, init, 0, 0);
     memset(cpu->gpr, 0, sizeof(cpu->gpr));
     cpu->gpr[RDX] = cpu_signature(cpu);
     cpu->fl = fl_from_eflags(0);

@@ -17,6 +17,7 @@
 #include "bus/irq.h"
 #include "bus/space.h"
 #include "cpu/insn/insn.h"
+#include "cpu/trace.h"
 #include "mmu/mmu.h"
 
 /* ---- names ----------------------------------------------------------------------------------- */
@@ -268,6 +269,7 @@ struct cpu {
 
     struct blocks *blocks;
     struct native *native;
+    struct cpu_tracer *tracer; /* NULL: nobody watches (cpu_set_tracer) */
 
     /* ---- counting ---- */
     u64 insns;           /* executed up to the start of the running slice */

@@ -14,8 +14,12 @@
 /* Instructions of the running block from `i` on have not been executed. */
 static void block_refund(struct cpu *c, const struct insn *i)
 {
-    if (c->block)
-        c->left += c->block->n - (i - c->block->insn);
+    if (c->block) {
+        i64 done = i - c->block->insn;
+        c->left += c->block->n - done;
+        if (unlikely(c->tracer && done < c->block->n))
+            TRACE(c, TRACE_CUT, (u32)done, 0, 0);
+    }
     c->block = NULL;
 }
 
@@ -24,6 +28,8 @@ static void block_refund(struct cpu *c, const struct insn *i)
 static noreturn void leave(struct cpu *c)
 {
     if (c->cur) {
+        if (unlikely(c->tracer && !c->block))
+            TRACE(c, TRACE_CUT, 0, 0, 0); /* a single step */
         block_refund(c, c->cur);
         c->rip = c->gpr[GPR_BLOCK] + c->cur->off;
         if (!(c->key & KEY_64))
@@ -108,6 +114,16 @@ const struct insn *run_fall(struct cpu *c, const struct insn *i)
     return jump_any(c);
 }
 
+/* The first instruction of a block while a tracer is set. */
+const struct insn *run_traced(struct cpu *c, const struct insn *i)
+{
+    struct block *b = c->block;
+    c->cur = i; /* cpu_icount() is right during the call */
+    if (likely(c->tracer))
+        c->tracer->block(c->tracer->ctx, c, &b->mark);
+    DISPATCH_TO(b->first, c, i);
+}
+
 /* Any instruction of a dead block. */
 const struct insn *run_dead(struct cpu *c, const struct insn *i)
 {
@@ -174,6 +190,8 @@ static void step(struct cpu *c)
         raise_gp0(c);
     c->pending &= ~shadow;
     c->flsys &= ~(u32)FL_RF; /* faults push it set; IRET may set it for the next instruction */
+    if (unlikely(c->tracer))
+        c->tracer->step(c->tracer->ctx, c, &b->mark);
     begin(c, &i);
     insn_rows[i.row].exec(c, &i);
     if (unlikely(c->rip == start) && (i.flags & (INF_REP | INF_REPNE)) && (c->dr[7] & 0xff))
@@ -225,6 +243,7 @@ static void take_interrupt(struct cpu *c)
     c->pending &= ~(u32)PEND_HALT;
     c->n_interrupts++;
     c->left--;
+    TRACE(c, TRACE_INTERRUPT, (u32)vector & 0xff, 0, 0);
     deliver(c, vector & 0xff, INTR_EXTERNAL, false, 0);
 }
 
@@ -248,6 +267,7 @@ static bool service(struct cpu *c, enum cpu_exit *why)
             c->halted = false;
             c->nmi_blocked = true;
             c->left--;
+            TRACE(c, TRACE_NMI, EX_NMI, 0, 0);
             deliver(c, EX_NMI, INTR_EXTERNAL, false, 0);
             return true;
         }
@@ -288,8 +308,11 @@ static noinline enum cpu_exit run_loop(struct cpu *c, bool single)
         c->cur = NULL;
         c->block = NULL;
         c->left--;
-        if (c->ex_vector >= 0) { /* else cpu_restart */
+        if (c->ex_vector < 0) { /* cpu_restart */
+            TRACE(c, TRACE_RESTART, 0, 0, 0);
+        } else {
             c->n_exceptions++;
+            TRACE(c, TRACE_EXCEPTION, (u32)c->ex_vector, c->ex_error, c->cr2);
             if (c->catch_faults)
                 return CPU_CAUGHT;
             cpu_deliver_fault(c, c->ex_vector, c->ex_has_error, c->ex_error);

@@ -44,10 +44,13 @@ struct block {
     u32 key;
     u16 n, bytes;
     u8 cross;  /* its one instruction goes on in another page */
+    u8 device; /* its bytes are not plain memory */
     gpa phys2; /* that page */
     struct block *hash_next;
     struct code_page *page[2];
     struct block *page_next[2];
+    run_fn *first; /* traced: the handler of insn[0] whose place run_traced took */
+    struct trace_mark mark;
     struct insn insn[]; /* n, then the sentinel */
 };
 
@@ -105,7 +108,7 @@ run_fn *native_run_for(const struct insn *i);
 /* Replaces the handlers of a compare and a conditional branch at the block's end by one. */
 void fuse_last(struct block *b);
 
-run_fn run_generic, run_exit, run_branch, run_fall, run_dead;
+run_fn run_generic, run_exit, run_branch, run_fall, run_dead, run_traced;
 
 static always_inline u32 jc_index(gla lin)
 {

@@ -301,4 +301,6 @@ void deliver(struct cpu *cpu, int vector, enum intr_kind kind, bool has_error, u
     if (vector == EX_DB && kind == INTR_EXCEPTION)
         cpu->dr[7] &= ~(u64)BIT(13); /* GD: its handler may use the debug registers */
     cpu->ex_nested = -1;
+    if (kind == INTR_SOFT || kind == INTR_TRAP || kind == INTR_ICEBP)
+        TRACE(cpu, TRACE_SOFT, (u32)vector, 0, 0);
 }

@@ -35,6 +35,7 @@ void check_io(struct cpu *cpu, u16 port, int size)
 static always_inline u64 port_in(struct cpu *cpu, u16 port, int size)
 {
     u64 v = space_read(cpu->ports, port, size);
+    TRACE(cpu, TRACE_IN, port | (u32)size << 16, v, 0);
     if (unlikely(cpu->watch_on))
         debug_io(cpu, port, size);
     return v;
@@ -42,6 +43,7 @@ static always_inline u64 port_in(struct cpu *cpu, u16 port, int size)
 
 static always_inline void port_out(struct cpu *cpu, u16 port, u64 v, int size)
 {
+    TRACE(cpu, TRACE_OUT, port | (u32)size << 16, v, 0);
     space_write(cpu->ports, port, v, size);
     if (unlikely(cpu->watch_on))
         debug_io(cpu, port, size);

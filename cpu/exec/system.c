@@ -36,6 +36,7 @@ void exec_mov_cr(struct cpu *cpu, const struct insn *i)
         break;
     case 2:
         cpu->cr2 = v;
+        TRACE(cpu, TRACE_CR, 2, v, 0);
         break;
     case 3:
         write_cr3(cpu, v);
@@ -101,6 +102,7 @@ void exec_clts(struct cpu *cpu, const struct insn *i)
     need_cpl0(cpu);
     cpu->cr0 &= ~(u64)CR0_TS;
     update_mode(cpu);
+    TRACE(cpu, TRACE_CR, 0, cpu->cr0, 0);
 }
 
 void exec_invlpg(struct cpu *cpu, const struct insn *i)
@@ -292,16 +294,20 @@ void exec_rdmsr(struct cpu *cpu, const struct insn *i)
         raise_gp0(cpu);
     cpu->gpr[RAX] = (u32)v;
     cpu->gpr[RDX] = v >> 32;
+    TRACE(cpu, TRACE_RDMSR, (u32)cpu->gpr[RCX], v, 0);
 }
 
 void exec_wrmsr(struct cpu *cpu, const struct insn *i)
 {
+    u64 v = (u32)cpu->gpr[RAX] | cpu->gpr[RDX] << 32;
+
     (void)i;
     if (!cpu_has(cpu, FEAT_MSR))
         raise_ud(cpu);
     need_cpl0(cpu);
-    if (!msr_write(cpu, (u32)cpu->gpr[RCX], (u32)cpu->gpr[RAX] | cpu->gpr[RDX] << 32))
+    if (!msr_write(cpu, (u32)cpu->gpr[RCX], v))
         raise_gp0(cpu);
+    TRACE(cpu, TRACE_WRMSR, (u32)cpu->gpr[RCX], v, 0);
 }
 
 static void time_to_regs(struct cpu *cpu)
@@ -458,8 +464,10 @@ void exec_rsm(struct cpu *cpu, const struct insn *i)
 
 void exec_vmcall(struct cpu *cpu, const struct insn *i)
 {
+    u64 rax = cpu->gpr[RAX];
     (void)i;
     if (!cpu->hypercall || !cpu->hypercall(cpu->hypercall_ctx, cpu))
         raise_ud(cpu);
     cpu->n_hypercalls++;
+    TRACE(cpu, TRACE_HYPERCALL, 0, rax, 0);
 }
