@@ -376,7 +376,8 @@ void trace_block_of(const struct trace_mark *m, struct trace_block *out)
                                 .first_len = b->insn[0].len,
                                 .plain = !b->device,
                                 .phys = b->phys,
-                                .phys2 = b->phys2};
+                                .phys2 = b->phys2,
+                                .insn = b->insn};
 }
 
 u32 trace_position(const struct cpu *cpu)

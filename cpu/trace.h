@@ -16,6 +16,7 @@
 #include "base/types.h"
 
 struct cpu;
+struct insn;
 
 enum cpu_trace_event {
     /* Between instructions; each counts as one. */
@@ -38,19 +39,20 @@ enum cpu_trace_event {
     TRACE_EVENTS
 };
 
-/* Two words kept with each decoded block for the tracer; 0 since it was decoded. */
+/* A few words kept with each decoded block for the tracer; 0 since it was decoded. */
 struct trace_mark {
     u64 rip;
-    u32 tag;
+    u32 tag, epoch;
 };
 
 struct trace_block {
-    u32 n, bytes;  /* instructions; their length */
-    u32 key;       /* enum block_key */
-    u32 first_len; /* bytes of the first instruction */
-    bool plain;    /* RAM or ROM: reading the bytes has no side effects */
-    gpa phys;      /* of the first byte */
-    gpa phys2;     /* of the page that holds what lies beyond phys's page */
+    u32 n, bytes;            /* instructions; their length */
+    u32 key;                 /* enum block_key */
+    u32 first_len;           /* bytes of the first instruction */
+    bool plain;              /* RAM or ROM: reading the bytes has no side effects */
+    gpa phys;                /* of the first byte */
+    gpa phys2;               /* of the page that holds what lies beyond phys's page */
+    const struct insn *insn; /* n of them */
 };
 void trace_block_of(const struct trace_mark *m, struct trace_block *out);
 

@@ -221,6 +221,7 @@ void vm_free(struct vm *vm)
 {
     if (!vm)
         return;
+    trace_free(vm);
     for (int k = vm->n_devices - 1; k >= 0; k--)
         device_destroy(vm->devices[k]);
     for (int k = 0; k < VM_MAX_IDE; k++)
@@ -311,7 +312,15 @@ enum vm_stop vm_run(struct vm *vm, struct error *err)
         if (unlikely(vm->events) && handle_events(vm, &why, err))
             return why;
         u64 t0 = clock_now(vm->clk), n0 = vm->cpu->insns;
-        enum cpu_exit e = cpu_run(vm->cpu, slice_length(vm));
+        i64 slice = slice_length(vm);
+        if (unlikely(vm->stop_at)) {
+            if (n0 >= vm->stop_at) {
+                vm->stop_at = 0;
+                return VM_STOP_REQUEST;
+            }
+            slice = (i64)MIN((u64)slice, vm->stop_at - n0);
+        }
+        enum cpu_exit e = cpu_run(vm->cpu, slice);
         learn_speed(vm, vm->cpu->insns - n0, clock_now(vm->clk) - t0);
         if (e == CPU_SHUTDOWN)
             vm->events |= EV_TRIPLE;

@@ -57,10 +57,17 @@ struct vm {
     volatile int stop_wanted;
     u64 halted_ns;
     u64 insns_per_us; /* estimate of the CPU's speed, for slice lengths */
+
+    struct trace *trace; /* NULL: nobody follows (machine/trace.c) */
+    u64 stop_at;         /* vm_stop_at; 0: never */
 };
 
 /* Adds a device to the VM's list; it owns it from now on. Returns d. */
 struct device *vm_add(struct vm *vm, struct device *d);
+/* Frees what tracing needs. */
+void trace_free(struct vm *vm);
+/* The instruction about to run, inside a tracer's `enter`; NULL outside. */
+const struct insn *trace_insn(const struct vm *vm);
 /* Requests an event and ends the running slice. VM's thread. */
 void vm_event(struct vm *vm, u32 ev);
 
