@@ -7,6 +7,7 @@
  * that are not plain memory are on no list (the latter are not cached at all).
  * Memory is one arena, emptied as a whole when full, and only between blocks.
  */
+#include "cpu/breaks_priv.h"
 #include "cpu/decode_priv.h"
 #include "cpu/interp_priv.h"
 
@@ -110,6 +111,14 @@ static void unlist(struct block *b, struct code_page *pg)
         pg->longest = 0;
 }
 
+static void forget_block(struct cpu *cpu, struct block *b)
+{
+    for (int k = 0; k < 2; k++)
+        if (b->page[k])
+            unlist(b, b->page[k]);
+    kill_block(cpu, b);
+}
+
 /* RAM bytes under cached code change: forget the blocks that overlap them. */
 static void code_write(void *ctx, u64 off, u32 len)
 {
@@ -143,10 +152,7 @@ static void code_write(void *ctx, u64 off, u32 len)
             next = b->page_next[list_of(b, pg)];
             if (e.first > last || first > e.last)
                 continue;
-            for (int k = 0; k < 2; k++)
-                if (b->page[k])
-                    unlist(b, b->page[k]);
-            kill_block(cpu, b);
+            forget_block(cpu, b);
         }
     }
 }
@@ -167,6 +173,11 @@ static void forget_all(struct cpu *cpu)
     bs->flush_wanted = false;
 }
 
+static u64 arena_size_of(const struct block *b)
+{
+    return align_up(sizeof(*b) + (b->n + 1u) * sizeof(struct insn), 64);
+}
+
 void blocks_flush(struct cpu *cpu)
 {
     struct blocks *bs = cpu->blocks;
@@ -177,9 +188,33 @@ void blocks_flush(struct cpu *cpu)
         struct block *b = (struct block *)(bs->arena + used);
         if (b->cost != BLOCK_DEAD)
             kill_block(cpu, b);
-        used += align_up(sizeof(*b) + (b->n + 1u) * sizeof(struct insn), 64);
+        used += arena_size_of(b);
     }
     bs->flush_wanted = true;
+}
+
+void blocks_forget_offset(struct cpu *cpu, u32 off)
+{
+    struct blocks *bs = cpu->blocks;
+    for (u64 used = 0; used < bs->arena_used;) {
+        struct block *b = (struct block *)(bs->arena + used);
+        u32 at = off - (u32)(b->phys & ~PAGE_MASK); /* from the block's start; huge: before it */
+        used += arena_size_of(b);
+        if (b->cost == BLOCK_DEAD || at >= b->bytes)
+            continue;
+        for (int k = 0; k < b->n; k++) {
+            if (b->insn[k].off == at) {
+                forget_block(cpu, b);
+                break;
+            }
+        }
+    }
+}
+
+void blocks_leave_running(struct cpu *cpu)
+{
+    if (cpu->block && cpu->cur && cpu->block->cost != BLOCK_DEAD)
+        forget_block(cpu, cpu->block);
 }
 
 static void list_block(struct cpu *cpu, struct block *b, int which, struct ram *ram, u64 ram_off)
@@ -263,6 +298,8 @@ static struct block *build(struct cpu *cpu, gla lin, const struct itlb_entry *pa
         u32 here = start + off;
         if (here >= PAGE_SIZE || (b->n && cpu->tracer && splits_at(cpu->tracer, lin + off)))
             break;
+        if (b->n && breaks_at_offset(cpu, here))
+            break; /* it is checked at the start of a block */
         int avail = (int)MIN(15u, (u32)PAGE_SIZE - here);
         const u8 *bytes = first.host ? first.host + here : scratch;
         if (!first.host) {
@@ -288,9 +325,10 @@ static struct block *build(struct cpu *cpu, gla lin, const struct itlb_entry *pa
             break;
     }
     fuse_last(b);
-    if (cpu->tracer) {
+    bool stop = breaks_at_offset(cpu, start);
+    if (cpu->tracer || stop) {
         b->first = b->insn[0].run;
-        b->insn[0].run = run_traced;
+        b->insn[0].run = stop ? run_break : run_traced;
     }
     b->bytes = (u16)off;
     b->cost = b->n;
@@ -306,7 +344,7 @@ static struct block *build(struct cpu *cpu, gla lin, const struct itlb_entry *pa
     if (once || (second && !cacheable(cpu, second)))
         return b; /* the arena space is reused by the next build */
 
-    bs->arena_used += align_up(sizeof(*b) + (b->n + 1u) * sizeof(struct insn), 64);
+    bs->arena_used += arena_size_of(b);
     if (first.ram)
         list_block(cpu, b, 0, first.ram, first.ram_off);
     if (second && second->ram)
@@ -341,10 +379,7 @@ struct block *block_lookup(struct cpu *cpu)
         const struct itlb_entry *second =
             mmu_fetch_page(&cpu->mmu, view, (lin & PAGE_MASK) + PAGE_SIZE);
         if (second->phys != b->phys2) {
-            for (int k = 0; k < 2; k++)
-                if (b->page[k])
-                    unlist(b, b->page[k]);
-            kill_block(cpu, b);
+            forget_block(cpu, b);
             b = NULL;
         }
         if (b)

@@ -4,6 +4,7 @@
  * Reset values: Intel SDM vol. 3, 9.1.1 (table 9-1).
  */
 #include "base/log.h"
+#include "cpu/breaks.h"
 #include "cpu/interp_priv.h"
 
 #include <stdio.h>
@@ -63,6 +64,7 @@ void cpu_free(struct cpu *cpu)
     if (cpu->lapic)
         lapic_free(cpu->lapic);
     native_free(cpu);
+    cpu_break_clear(cpu);
     blocks_free(cpu);
     free(cpu);
 }
@@ -184,6 +186,21 @@ u64 cpu_rflags(const struct cpu *cpu)
 void cpu_set_rflags(struct cpu *cpu, u64 v)
 {
     set_eflags(cpu, (u32)v, ~0u);
+}
+
+bool cpu_read_msr(struct cpu *cpu, u32 msr, u64 *v)
+{
+    return msr_read(cpu, msr, v);
+}
+
+u64 cpu_cr8(struct cpu *cpu)
+{
+    return read_cr8(cpu);
+}
+
+void cpu_set_cr8(struct cpu *cpu, u64 v)
+{
+    write_cr8(cpu, v & 0xf);
 }
 
 size_t cpu_dump(const struct cpu *cpu, char *buf, size_t size)

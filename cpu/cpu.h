@@ -156,6 +156,7 @@ enum cpu_pending {
     PEND_HALT = 128,
     PEND_SHUTDOWN = 256, /* triple fault */
     PEND_SIPI_WAIT = 512,
+    PEND_DEBUG = 1024, /* a debugger's breakpoint was met (cpu/breaks.h) */
 };
 
 /* ---- features -------------------------------------------------------------------------------- */
@@ -190,6 +191,7 @@ struct lapic;
 struct block;
 struct blocks; /* cpu/blocks.c: the cache of decoded blocks */
 struct native; /* cpu/native.c: host stubs of exec_native */
+struct breaks; /* cpu/breaks.c: a debugger's breakpoints */
 
 struct cpu {
     /* ---- hot: what every instruction touches ---- */
@@ -270,6 +272,8 @@ struct cpu {
     struct blocks *blocks;
     struct native *native;
     struct cpu_tracer *tracer; /* NULL: nobody watches (cpu_set_tracer) */
+    struct breaks *breaks;     /* NULL: never had any */
+    bool hold_intr;            /* interrupts and NMIs wait: a debugger's step */
 
     /* ---- counting ---- */
     u64 insns;           /* executed up to the start of the running slice */
@@ -305,6 +309,7 @@ enum cpu_exit {
     CPU_SLICE,    /* the slice is used up, or it was cut short */
     CPU_HALT,     /* HLT: sleep until an interrupt is pending */
     CPU_SHUTDOWN, /* triple fault */
+    CPU_BREAK,    /* a debugger's breakpoint or watch was met (cpu/breaks.h) */
     CPU_CAUGHT,   /* catch_faults: an exception, not delivered; RIP is where it is reported */
 };
 /* Executes at most max_insns instructions, exactly as many unless something ends the slice.
@@ -339,6 +344,10 @@ void cpu_set_rflags(struct cpu *cpu, u64 v); /* all bits, no checks */
 size_t cpu_dump(const struct cpu *cpu, char *buf, size_t size);
 /* Loads a segment register without checks (real-mode style, or flat for boot loaders). */
 void cpu_set_seg(struct cpu *cpu, int s, u16 sel, u64 base, u32 limit, u16 attr);
+/* RDMSR at CPL 0; false: #GP. */
+bool cpu_read_msr(struct cpu *cpu, u32 msr, u64 *v);
+u64 cpu_cr8(struct cpu *cpu);
+void cpu_set_cr8(struct cpu *cpu, u64 v); /* its low four bits */
 /* After CR0/CR3/CR4/EFER/segment state was written directly: recompute everything derived. */
 void cpu_sync(struct cpu *cpu);
 /* The same after everything may have been written but memory: cached code stays. paging: CR0, CR3,

@@ -2,8 +2,10 @@
  * cpu/debug.c - debug registers: breakpoints on execution, data and I/O, single step.
  *
  * While any breakpoint is enabled (or TF is set) the run loop executes one instruction at a time
- * (PEND_STEP), which is what makes traps exact. Intel SDM vol. 3, chapter 17.2-17.3.
+ * (PEND_STEP), which is what makes traps exact. A debugger's watches (breaks.c) share the mmu's
+ * hooks. Intel SDM vol. 3, chapter 17.2-17.3.
  */
+#include "cpu/breaks_priv.h"
 #include "cpu/exec_priv.h"
 
 enum { DR7_EXEC = 0, DR7_WRITE = 1, DR7_IO = 2, DR7_RW = 3 };
@@ -38,13 +40,15 @@ static u64 hits(const struct cpu *cpu, u64 a, u64 size, u32 kinds)
 
 static bool watch_page(void *ctx, gla page)
 {
-    return hits(ctx, page, PAGE_SIZE, BIT(DR7_WRITE) | BIT(DR7_RW)) != 0;
+    return hits(ctx, page, PAGE_SIZE, BIT(DR7_WRITE) | BIT(DR7_RW)) != 0 ||
+           breaks_watch_page(ctx, page);
 }
 
 static void watch(void *ctx, gla a, int size, bool write)
 {
     struct cpu *cpu = ctx;
     cpu->dr6_pending |= hits(cpu, a, (u64)size, write ? BIT(DR7_WRITE) | BIT(DR7_RW) : BIT(DR7_RW));
+    breaks_watch(cpu, a, (u64)size, write);
 }
 
 void write_dr(struct cpu *cpu, int n, u64 v)
@@ -67,10 +71,11 @@ void write_dr(struct cpu *cpu, int n, u64 v)
 
 void debug_sync(struct cpu *cpu)
 {
-    bool was = cpu->watch_on, data = false;
+    bool was = cpu->mmu.watch != NULL, data = false;
     for (int k = 0; k < 4; k++)
         data = data || (enabled(cpu, k) && kind(cpu, k) != DR7_EXEC);
     cpu->watch_on = data;
+    data = data || (cpu->breaks && cpu->breaks->n_watch);
     cpu->mmu.watch_page = data ? watch_page : NULL;
     cpu->mmu.watch = data ? watch : NULL;
     if (was || data)

@@ -9,6 +9,7 @@
  * the rest back (block_refund). A delivery costs one, so that a guest that faults for ever still
  * uses up its slice. Intel SDM vol. 3, 6.9 (priorities), 6.8.3 (shadows), 17.3.1.4 (single step).
  */
+#include "cpu/breaks_priv.h"
 #include "cpu/interp_priv.h"
 
 /* Instructions of the running block from `i` on have not been executed. */
@@ -171,7 +172,7 @@ static bool single_step_due(const struct cpu *c, const struct insn *i, bool tf)
 }
 
 /* Executes one instruction outside any block chain; traps after it are raised here. */
-static void step(struct cpu *c)
+static void step(struct cpu *c, bool single)
 {
     bool tf = c->flsys & FL_TF;
     u32 shadow = c->pending & (PEND_SHADOW | PEND_SHADOW_SS);
@@ -185,6 +186,9 @@ static void step(struct cpu *c)
         debug_fetch(c, linear_pc(c));
     struct block *b = block_lookup(c);
     struct insn i = b->insn[0]; /* a copy: the block may die while it runs */
+    if (unlikely(c->breaks != NULL) && !single &&
+        breaks_meet(c, linear_pc(c), b->phys, cpu_icount(c)))
+        return;
     c->gpr[GPR_BLOCK] = c->rip;
     if (!(c->key & KEY_64) && c->rip + i.len - 1u > c->seg[SEG_CS].limit)
         raise_gp0(c);
@@ -252,6 +256,10 @@ static bool service(struct cpu *c, enum cpu_exit *why)
 {
     u32 p = c->pending;
 
+    if (p & PEND_DEBUG) {
+        *why = CPU_BREAK;
+        return true;
+    }
     if (p & PEND_SHUTDOWN) {
         *why = CPU_SHUTDOWN;
         return true;
@@ -261,7 +269,7 @@ static bool service(struct cpu *c, enum cpu_exit *why)
         cpu_reset(c, true);
         return true;
     }
-    if (!(p & (PEND_SHADOW | PEND_SHADOW_SS))) {
+    if (!(p & (PEND_SHADOW | PEND_SHADOW_SS)) && !c->hold_intr) {
         if ((p & PEND_NMI) && !c->nmi_blocked) {
             c->pending &= ~(u32)(PEND_NMI | PEND_HALT);
             c->halted = false;
@@ -335,7 +343,7 @@ static noinline enum cpu_exit run_loop(struct cpu *c, bool single)
             p = c->pending;
         }
         if (unlikely(single || (p & (PEND_STEP | PEND_SHADOW | PEND_SHADOW_SS)))) {
-            step(c);
+            step(c, single);
             if (single)
                 return CPU_SLICE;
             continue;
@@ -343,7 +351,7 @@ static noinline enum cpu_exit run_loop(struct cpu *c, bool single)
         struct block *b = block_lookup(c);
         if (unlikely(b->n > c->left || (!(c->key & (KEY_64 | KEY_FLAT)) &&
                                         c->rip + b->bytes - 1 > c->seg[SEG_CS].limit))) {
-            step(c);
+            step(c, false);
             continue;
         }
         run_blocks(c, b);
@@ -359,6 +367,11 @@ static enum cpu_exit run_slice(struct cpu *c, i64 n, bool single)
     native_enter(c);
     enum cpu_exit why = run_loop(c, single);
     native_leave(c);
+    if (unlikely(c->pending & PEND_DEBUG)) {
+        c->pending &= ~(u32)PEND_DEBUG;
+        if (why != CPU_CAUGHT)
+            why = CPU_BREAK; /* what else happened is found again */
+    }
     c->insns += (u64)(c->slice - c->left - c->stolen);
     c->slice = c->left = c->stolen = 0;
     return why;
@@ -372,6 +385,14 @@ enum cpu_exit cpu_run(struct cpu *c, i64 max_insns)
 enum cpu_exit cpu_step(struct cpu *c)
 {
     return run_slice(c, 1, true);
+}
+
+enum cpu_exit cpu_step_held(struct cpu *c)
+{
+    c->hold_intr = true;
+    enum cpu_exit why = run_slice(c, 1, true);
+    c->hold_intr = false;
+    return why;
 }
 
 void cpu_cut_slice(struct cpu *c)

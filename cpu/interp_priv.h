@@ -49,7 +49,7 @@ struct block {
     struct block *hash_next;
     struct code_page *page[2];
     struct block *page_next[2];
-    run_fn *first; /* traced: the handler of insn[0] whose place run_traced took */
+    run_fn *first; /* the handler of insn[0] whose place run_traced or run_break took */
     struct trace_mark mark;
     struct insn insn[]; /* n, then the sentinel */
 };
@@ -109,6 +109,7 @@ run_fn *native_run_for(const struct insn *i);
 void fuse_last(struct block *b);
 
 run_fn run_generic, run_exit, run_branch, run_fall, run_dead, run_traced;
+run_fn run_break; /* breaks.c */
 
 static always_inline u32 jc_index(gla lin)
 {

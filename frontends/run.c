@@ -218,6 +218,7 @@ static int status_of(struct session *s, enum vm_stop why, const struct error *er
         return signalled ? STATUS_SIGNAL : STATUS_POWEROFF;
     case VM_STOP_EXIT:
         return vm_exit_code(s->vm) & 0xff;
+    case VM_STOP_DEBUG:
     case VM_STOP_ERROR:
         log_error("%s", err->msg[0] ? err->msg : "the machine failed");
         break;

@@ -157,7 +157,7 @@ static enum status check_config(const struct vm_config *c, struct error *err)
     return ST_OK;
 }
 
-static enum status power_on(struct vm *vm, struct error *err)
+enum status vm_power_on(struct vm *vm, struct error *err)
 {
     cpu_reset(vm->cpu, false);
     memset(vm->irq_levels, 0, sizeof(vm->irq_levels));
@@ -203,7 +203,7 @@ enum status vm_new(const struct vm_config *c, struct vm **out, struct error *err
         st = pc_new(vm, err);
     }
     if (st == ST_OK)
-        st = power_on(vm, err);
+        st = vm_power_on(vm, err);
     if (st == ST_OK)
         st = pc_attach_drives(vm, err);
     if (st != ST_OK) {
@@ -291,7 +291,7 @@ static bool handle_events(struct vm *vm, enum vm_stop *why, struct error *err)
             *why = ev & EV_TRIPLE ? VM_STOP_TRIPLE_FAULT : VM_STOP_RESET;
             return true;
         }
-        if (power_on(vm, err) != ST_OK) {
+        if (vm_power_on(vm, err) != ST_OK) {
             *why = VM_STOP_ERROR;
             return true;
         }
@@ -302,29 +302,42 @@ static bool handle_events(struct vm *vm, enum vm_stop *why, struct error *err)
 enum vm_stop vm_run(struct vm *vm, struct error *err)
 {
     enum vm_stop why;
+    debug_resume(vm);
     for (;;) {
         if (vm->stop_wanted) {
             vm->stop_wanted = 0;
             return VM_STOP_REQUEST;
         }
+        if (unlikely(vm->debug.wanted))
+            return debug_stop(vm, VM_DEBUG_INTERRUPT);
         inbox_drain(vm->inbox);
         clock_run(vm->clk);
         if (unlikely(vm->events) && handle_events(vm, &why, err))
             return why;
-        u64 t0 = clock_now(vm->clk), n0 = vm->cpu->insns;
-        i64 slice = slice_length(vm);
-        if (unlikely(vm->stop_at)) {
-            if (n0 >= vm->stop_at) {
-                vm->stop_at = 0;
-                return VM_STOP_REQUEST;
+        enum cpu_exit e;
+        if (unlikely(vm->debug.step)) {
+            bool done;
+            e = debug_step(vm, &done);
+            if (e != CPU_BREAK && done && e != CPU_SHUTDOWN)
+                return debug_stop(vm, VM_DEBUG_STEP);
+        } else {
+            u64 t0 = clock_now(vm->clk), n0 = vm->cpu->insns;
+            i64 slice = slice_length(vm);
+            if (unlikely(vm->stop_at)) {
+                if (n0 >= vm->stop_at) {
+                    vm->stop_at = 0;
+                    return VM_STOP_REQUEST;
+                }
+                slice = (i64)MIN((u64)slice, vm->stop_at - n0);
             }
-            slice = (i64)MIN((u64)slice, vm->stop_at - n0);
+            e = cpu_run(vm->cpu, slice);
+            learn_speed(vm, vm->cpu->insns - n0, clock_now(vm->clk) - t0);
         }
-        enum cpu_exit e = cpu_run(vm->cpu, slice);
-        learn_speed(vm, vm->cpu->insns - n0, clock_now(vm->clk) - t0);
+        if (e == CPU_BREAK)
+            return debug_stop(vm, VM_DEBUG_BREAK);
         if (e == CPU_SHUTDOWN)
             vm->events |= EV_TRIPLE;
-        else if (e == CPU_HALT && !vm->events && !vm->stop_wanted)
+        else if (e == CPU_HALT && !vm->events && !vm->stop_wanted && !vm->debug.wanted)
             sleep_halted(vm);
     }
 }

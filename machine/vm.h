@@ -53,6 +53,7 @@ enum vm_stop {
     VM_STOP_TRIPLE_FAULT, /* triple fault and no_reboot was set */
     VM_STOP_REQUEST,      /* vm_stop() */
     VM_STOP_EXIT,  /* the guest ended the VM through the debug-exit port; code in vm_exit_code */
+    VM_STOP_DEBUG, /* a debugger's business: machine/debug.h */
     VM_STOP_ERROR, /* host trouble; message in err */
 };
 

@@ -13,6 +13,7 @@
 #include "bus/ram.h"
 #include "bus/space.h"
 #include "cpu/cpu.h"
+#include "machine/debug.h"
 #include "machine/vm.h"
 #include "pv/trv.h"
 
@@ -55,6 +56,12 @@ struct vm {
     u32 events;
     int exit_code;
     volatile int stop_wanted;
+    struct {
+        volatile int wanted; /* stop for the debugger */
+        bool step;           /* one instruction only */
+        bool paused;         /* the clock stands */
+        struct vm_debug_stop stop;
+    } debug; /* debug.c */
     u64 halted_ns;
     u64 insns_per_us; /* estimate of the CPU's speed, for slice lengths */
 
@@ -70,6 +77,17 @@ void trace_free(struct vm *vm);
 const struct insn *trace_insn(const struct vm *vm);
 /* Requests an event and ends the running slice. VM's thread. */
 void vm_event(struct vm *vm, u32 ev);
+
+/* CPU and devices as after switching on; loads a kernel that is booted directly. */
+enum status vm_power_on(struct vm *vm, struct error *err);
+
+/* ---- the debugger: debug.c ---------------------------------------------------------------------
+ */
+/* vm_run is about to return VM_STOP_DEBUG; BREAK stands for WATCH too. */
+enum vm_stop debug_stop(struct vm *vm, enum vm_debug_why why);
+void debug_resume(struct vm *vm);
+/* *done: the step was made; else the CPU sleeps on. */
+enum cpu_exit debug_step(struct vm *vm, bool *done);
 
 /* ---- board: pc.c -------------------------------------------------------------------------------
  */
