@@ -3,6 +3,7 @@
  */
 #include "machine/testbed.h"
 #include "machine/state_priv.h"
+#include "machine/testbed_priv.h"
 #include "base/log.h"
 #include "bus/ram.h"
 
@@ -17,6 +18,11 @@ struct testbed {
     gpa mask;
     bool generic, catch;
 };
+
+struct cpu *testbed_cpu(const struct testbed *tb)
+{
+    return tb->cpu;
+}
 
 static const char *const engines[] = {"interp", "generic", NULL};
 

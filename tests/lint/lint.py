@@ -30,7 +30,7 @@ ARROWS = {
     "devices": ["base", "bus"],
     "machine": ["base", "bus", "mmu", "cpu", "bt", "pv", "devices"],
     "frontends": ["base", "bus/backend.h", "machine/vm.h", "machine/state.h", "machine/testbed.h",
-                  "machine/debug.h", "machine/trace.h"],
+                  "machine/debug.h", "machine/trace.h", "machine/insns.h"],
     "roms": ["pv/guest"],
     "tests": LAYERS + ["frontends"],
     "bench": LAYERS + ["frontends", "roms"],

@@ -1,0 +1,434 @@
+/*
+ * frontends/record/host.c - see host.h.
+ *
+ * The child sits in a signal handler most of its life: the frame of one case's trap is read as its
+ * result, then overwritten with the next case's registers and returned to. So a case costs one
+ * signal, and the kernel loads and saves every register, the extended state included.
+ */
+#include "frontends/record/host.h"
+#include "frontends/record/layout.h"
+#include "base/bits.h"
+
+#include <asm/ldt.h>
+#include <asm/prctl.h>
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+enum { FL_TRAP = 1 << 8, FL_RESUME = 1 << 16, ALT_STACK = 64 * 1024, WAIT_MS = 20000 };
+enum { SW_RESERVED = 464, MAX_FRAME = 16384 };
+
+/* Shared with the child. */
+struct shared {
+    struct host_case cases[HOST_BATCH];
+    int n, at; /* at: the running case; n when done */
+    u8 before[ARENA_BYTES];
+};
+
+struct host {
+    struct shared *sh;
+    u8 *arena; /* the areas, writable, at another address */
+    int memfd;
+    pid_t child;
+    int to, from; /* pipes */
+};
+
+/* The child's own, found by its handler. */
+struct runner {
+    struct shared *sh;
+    u8 *arena;
+    bool running;
+    int steps;
+    gregset_t saved;
+    u8 saved_fp[MAX_FRAME];
+    u32 saved_fp_size;
+};
+
+static const int order[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,
+                              REG_RSI, REG_RDI, REG_R8,  REG_R9,  REG_R10, REG_R11,
+                              REG_R12, REG_R13, REG_R14, REG_R15};
+
+void host_arena(const struct host_case *c, u8 *image)
+{
+    memset(image, 0xcc, AREA_BYTES);
+    memset(image + AREA_BYTES, 0, ARENA_BYTES - AREA_BYTES);
+    for (u32 k = 0; k < c->n_in && k < HOST_CELLS; k++) {
+        int off = arena_offset(c->mem_in[k].addr);
+        if (off >= 0)
+            image[off] = c->mem_in[k].value;
+    }
+}
+
+/* ---- the child ------------------------------------------------------------------------------- */
+static void load_case(struct runner *r, ucontext_t *uc)
+{
+    const struct host_case *c = &r->sh->cases[r->sh->at];
+    greg_t *g = uc->uc_mcontext.gregs;
+    u8 *fp = (u8 *)uc->uc_mcontext.fpregs;
+
+    host_arena(c, r->sh->before);
+    memcpy(r->arena, r->sh->before, ARENA_BYTES);
+    for (int k = 0; k < 16; k++)
+        g[order[k]] = (greg_t)c->in.gpr[k];
+    g[REG_RIP] = (greg_t)c->in.rip;
+    g[REG_EFL] = (greg_t)((c->in.rflags | FL_TRAP) & ~(u64)FL_RESUME);
+    u64 cs = c->bits == 64 ? SEL_CODE64 : SEL_CODE32;
+    g[REG_CSGSFS] = (greg_t)(cs | (u64)SEL_DATA << 48);
+    memcpy(fp, c->in.xsave, SW_RESERVED); /* the kernel's words behind it stay */
+    u64 bv[8] = {7};
+    memcpy(fp + 512, bv, sizeof(bv));
+    memcpy(fp + 576, c->in.xsave + 576, 256);
+    r->steps = 0;
+}
+
+static void store_case(struct runner *r, const ucontext_t *uc)
+{
+    struct host_case *c = &r->sh->cases[r->sh->at];
+    const greg_t *g = uc->uc_mcontext.gregs;
+    const u8 *fp = (const u8 *)uc->uc_mcontext.fpregs;
+    u64 bv;
+
+    for (int k = 0; k < 16; k++)
+        c->out.gpr[k] = (u64)g[order[k]];
+    c->out.rip = (u64)g[REG_RIP];
+    c->out.rflags = (u64)g[REG_EFL] & ~(u64)(FL_TRAP | FL_RESUME);
+    memset(c->out.xsave, 0, sizeof(c->out.xsave));
+    memcpy(c->out.xsave, fp, 416);
+    memcpy(c->out.xsave + 576, fp + 576, 256);
+    memcpy(&bv, fp + 512, 8);
+    if (!(bv & 1)) {
+        memset(c->out.xsave, 0, 24);
+        memset(c->out.xsave + 32, 0, 128);
+        c->out.xsave[0] = 0x7f;
+        c->out.xsave[1] = 0x03;
+    }
+    if (!(bv & 2))
+        memset(c->out.xsave + 160, 0, 256);
+    if (!(bv & 4))
+        memset(c->out.xsave + 576, 0, 256);
+    c->n_out = 0;
+    for (int k = 0; k < ARENA_BYTES; k += 64) {
+        if (!memcmp(r->arena + k, r->sh->before + k, 64))
+            continue;
+        for (int j = k; j < k + 64; j++) {
+            if (r->arena[j] == r->sh->before[j])
+                continue;
+            if (c->n_out < HOST_CELLS)
+                c->mem_out[c->n_out] = (struct host_cell){(u32)arena_address(j), r->arena[j]};
+            if (c->n_out <= HOST_CELLS)
+                c->n_out++;
+        }
+    }
+}
+
+/* True: the case is done. */
+static bool judge(struct runner *r, const ucontext_t *uc)
+{
+    struct host_case *c = &r->sh->cases[r->sh->at];
+    const greg_t *g = uc->uc_mcontext.gregs;
+    int trap = (int)g[REG_TRAPNO];
+    u64 rip = (u64)g[REG_RIP];
+
+    c->end = HOST_OK;
+    c->vector = -1;
+    c->error = 0;
+    c->has_error = false;
+    c->cr2 = 0;
+    if (trap == 1) {
+        if (c->rep && rip == c->in.rip && ++r->steps < c->max_steps)
+            return false;
+    } else if (trap == 3 || trap == 4) { /* traps: RIP is behind the instruction */
+        c->vector = trap;
+        if (rip != c->in.rip + c->len)
+            c->end = HOST_ODD;
+    } else {
+        c->vector = trap;
+        c->has_error = trap == 8 || (trap >= 10 && trap <= 14) || trap == 17;
+        c->error = c->has_error ? (u32)g[REG_ERR] : 0;
+        c->cr2 = trap == 14 ? (u64)g[REG_CR2] : 0;
+        if (rip != c->in.rip)
+            c->end = HOST_ODD;
+    }
+    return true;
+}
+
+static struct runner *the_runner(void)
+{
+    /* one in the whole child, at a place of its own: a handler has no argument */
+    return (struct runner *)(uintptr_t)0x20000000;
+}
+
+static void on_signal(int sig, siginfo_t *info, void *context) __asm__("host_on_signal");
+__attribute__((__used__)) static void on_signal(int sig, siginfo_t *info, void *context)
+{
+    ucontext_t *uc = context;
+    struct runner *r = the_runner();
+    u8 *fp = (u8 *)uc->uc_mcontext.fpregs;
+
+    if (!r->running) { /* the INT3 below */
+        u32 size;
+        memcpy(&size, fp + SW_RESERVED + 4, 4);
+        if (uc->uc_mcontext.gregs[REG_TRAPNO] != 3 || size > MAX_FRAME)
+            _exit(3);
+        memcpy(r->saved, uc->uc_mcontext.gregs, sizeof(r->saved));
+        memcpy(r->saved_fp, fp, size);
+        r->saved_fp_size = size;
+        r->running = true;
+        load_case(r, uc);
+        return;
+    }
+    if (!judge(r, uc)) {
+        uc->uc_mcontext.gregs[REG_EFL] |= FL_TRAP;
+        return;
+    }
+    store_case(r, uc);
+    if (++r->sh->at < r->sh->n) {
+        load_case(r, uc);
+        return;
+    }
+    r->running = false;
+    memcpy(uc->uc_mcontext.gregs, r->saved, sizeof(r->saved));
+    memcpy(fp, r->saved_fp, r->saved_fp_size);
+}
+
+/* Linux enters a handler with AC, NT and ID as they were: with AC the handler's own accesses would
+ * fault, the others would leak into the next case. */
+void host_signal_entry(int sig, siginfo_t *info, void *context);
+__asm__(".text\n"
+        "host_signal_entry:\n"
+        "    pushfq\n"
+        "    andl $0xffdbbfff, (%rsp)\n"
+        "    popfq\n"
+        "    jmp host_on_signal\n");
+
+static bool map_areas(int memfd)
+{
+    static const int prot[AREAS] = {PROT_READ | PROT_EXEC, PROT_READ | PROT_WRITE, PROT_READ,
+                                    PROT_READ | PROT_WRITE};
+    for (int a = 0; a < AREAS; a++) {
+        u8 *want = (u8 *)(uintptr_t)(AREA_CODE + (u64)a * AREA_STEP);
+        u8 *p = mmap(want, AREA_BYTES, prot[a], MAP_SHARED | MAP_FIXED_NOREPLACE | MAP_POPULATE,
+                     memfd, (off_t)a * AREA_BYTES);
+        if (p != want)
+            return false;
+        for (int k = 0; k < AREA_BYTES; k += 4096) { /* present, and writable where it is */
+            volatile u8 *v = p + k;
+            u8 was = *v;
+            if (prot[a] & PROT_WRITE)
+                *v = was;
+        }
+    }
+    return true;
+}
+
+/* GS and the data selectors; false: the kernel has no local descriptor tables. */
+static bool set_segments(void)
+{
+    struct user_desc d = {
+        .entry_number = 0, .base_addr = GS_BASE, .limit = GS_LIMIT, .seg_32bit = 1, .useable = 1};
+    if (syscall(SYS_modify_ldt, 1, &d, sizeof(d)) != 0)
+        return false;
+    __asm__ volatile("mov %0, %%ds; mov %0, %%es" : : "r"(SEL_DATA));
+    return true;
+}
+
+/* Before each batch: its cases are of one width. */
+static void set_gs(int bits)
+{
+    if (bits == 64) {
+        __asm__ volatile("mov %0, %%gs" : : "r"(0));
+        syscall(SYS_arch_prctl, ARCH_SET_GS, (unsigned long)GS_BASE);
+    } else {
+        __asm__ volatile("mov %0, %%gs" : : "r"((int)SEL_GS32));
+    }
+}
+
+/* What a case that runs away could ask of the kernel: nothing. */
+static bool filter_calls(void)
+{
+    static const int calls[] = {SYS_read,       SYS_write, SYS_rt_sigreturn,
+                                SYS_exit_group, SYS_exit,  SYS_arch_prctl};
+    enum { N = (int)ARRAY_LEN(calls) };
+    struct sock_filter f[N + 5];
+    int n = 0;
+    f[n++] =
+        (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch));
+    f[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 0, N + 1);
+    f[n++] =
+        (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+    for (int k = 0; k < N; k++)
+        f[n++] =
+            (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (u32)calls[k], (u8)(N - k), 0);
+    f[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
+    f[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    struct sock_fprog prog = {.len = (unsigned short)n, .filter = f};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) == 0;
+}
+
+noreturn static void child_main(struct host *h, int in, int out)
+{
+    static const int signals[] = {SIGTRAP, SIGSEGV, SIGBUS, SIGILL, SIGFPE};
+    struct rlimit none = {0, 0};
+    char c = 0;
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    setrlimit(RLIMIT_CORE, &none);
+    struct runner *r =
+        mmap(the_runner(), align_up(sizeof(*r), PAGE_SIZE) + ALT_STACK, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    if (r != the_runner() || !map_areas(h->memfd) || !set_segments())
+        _exit(4);
+    r->sh = h->sh;
+    r->arena = h->arena;
+    stack_t alt = {.ss_sp = (u8 *)r + align_up(sizeof(*r), PAGE_SIZE), .ss_size = ALT_STACK};
+    sigaltstack(&alt, NULL);
+    for (size_t k = 0; k < ARRAY_LEN(signals); k++) {
+        struct sigaction sa = {.sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK};
+        sa.sa_sigaction = host_signal_entry;
+        sigaction(signals[k], &sa, NULL);
+    }
+    sigset_t all;
+    sigemptyset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    if (!filter_calls() || write(out, &c, 1) != 1)
+        _exit(4);
+    while (read(in, &c, 1) == 1) {
+        set_gs(h->sh->cases[h->sh->at].bits);
+        __asm__ volatile("int3" : : : "memory");
+        if (write(out, &c, 1) != 1)
+            break;
+    }
+    _exit(0);
+}
+
+/* ---- the parent ------------------------------------------------------------------------------ */
+static bool wait_byte(struct host *h)
+{
+    struct pollfd p = {.fd = h->from, .events = POLLIN};
+    char c;
+    int n;
+    while ((n = poll(&p, 1, WAIT_MS)) < 0 && errno == EINTR)
+        ;
+    return n == 1 && read(h->from, &c, 1) == 1;
+}
+
+static void stop_child(struct host *h)
+{
+    if (h->child > 0) {
+        kill(h->child, SIGKILL);
+        while (waitpid(h->child, NULL, 0) < 0 && errno == EINTR)
+            ;
+        close(h->to);
+        close(h->from);
+    }
+    h->child = 0;
+}
+
+static enum status start_child(struct host *h, struct error *err)
+{
+    int a[2], b[2];
+    if (pipe(a) != 0)
+        return fail(err, ST_IO, "cannot make a pipe: %s", strerror(errno));
+    if (pipe(b) != 0) {
+        close(a[0]);
+        close(a[1]);
+        return fail(err, ST_IO, "cannot make a pipe: %s", strerror(errno));
+    }
+    h->child = fork();
+    if (h->child == 0) {
+        close(a[1]);
+        close(b[0]);
+        child_main(h, a[0], b[1]);
+    }
+    close(a[0]);
+    close(b[1]);
+    h->to = a[1];
+    h->from = b[0];
+    if (h->child > 0 && wait_byte(h))
+        return ST_OK;
+    if (h->child < 0) {
+        close(h->to);
+        close(h->from);
+        return fail(err, ST_IO, "cannot start a process: %s", strerror(errno));
+    }
+    stop_child(h);
+    return fail(err, ST_UNSUP,
+                "instructions cannot be run on this host: its kernel refuses fixed "
+                "addresses, local descriptors or system call filters");
+}
+
+enum status host_open(struct host **out, struct error *err)
+{
+    struct host *h = calloc(1, sizeof(*h));
+    if (!h)
+        return fail(err, ST_NOMEM, "out of memory");
+    signal(SIGPIPE, SIG_IGN);
+    h->memfd = memfd_create("arena", MFD_CLOEXEC);
+    h->sh = mmap(NULL, sizeof(*h->sh), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (h->memfd >= 0 && ftruncate(h->memfd, ARENA_BYTES) == 0)
+        h->arena = mmap(NULL, ARENA_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, h->memfd, 0);
+    enum status st;
+    if (h->sh == MAP_FAILED || !h->arena || h->arena == MAP_FAILED)
+        st = fail(err, ST_NOMEM, "cannot map memory: %s", strerror(errno));
+    else
+        st = start_child(h, err);
+    if (st != ST_OK)
+        host_close(h);
+    else
+        *out = h;
+    return st;
+}
+
+void host_close(struct host *h)
+{
+    if (!h)
+        return;
+    stop_child(h);
+    if (h->sh != MAP_FAILED)
+        munmap(h->sh, sizeof(*h->sh));
+    if (h->arena && h->arena != MAP_FAILED)
+        munmap(h->arena, ARENA_BYTES);
+    if (h->memfd >= 0)
+        close(h->memfd);
+    free(h);
+}
+
+struct host_case *host_case(struct host *h, int k)
+{
+    return &h->sh->cases[k];
+}
+
+enum status host_run(struct host *h, int n, struct error *err)
+{
+    int end = 0;
+    char c = 0;
+
+    for (h->sh->at = 0; h->sh->at < n;) {
+        int bits = h->sh->cases[h->sh->at].bits;
+        for (end = h->sh->at; end < n && h->sh->cases[end].bits == bits; end++)
+            ;
+        h->sh->n = end;
+        if (write(h->to, &c, 1) == 1 && wait_byte(h))
+            continue;
+        if (h->sh->at < n)
+            h->sh->cases[h->sh->at++].end = HOST_DIED;
+        stop_child(h);
+        enum status st = start_child(h, err);
+        if (st != ST_OK)
+            return st;
+    }
+    return ST_OK;
+}
