@@ -60,6 +60,8 @@ struct run_options {
     int n_serial;
     const char *debugcon;
     const char *name;
+    const char *gdb; /* -gdb's argument */
+    bool hold;       /* -S */
     bool nographic, display_none, snapshot, stats;
     bool done; /* a list was asked for and printed: nothing to run */
 };

@@ -4,6 +4,7 @@
  * Names are QEMU's where QEMU has the thing. -name and --name are the same; --name=value too.
  */
 #include "frontends/cli_priv.h"
+#include "frontends/gdb/gdb.h"
 #include "base/log.h"
 
 #include <stdlib.h>
@@ -299,6 +300,24 @@ static enum status take_no_reboot(struct run_options *o, const char *arg, struct
     return ST_OK;
 }
 
+static enum status take_gdb(struct run_options *o, const char *arg, struct error *err)
+{
+    o->gdb = arg;
+    return gdb_check_spec(arg, err);
+}
+
+static enum status take_s(struct run_options *o, const char *arg, struct error *err)
+{
+    o->gdb = "tcp::1234";
+    return ST_OK;
+}
+
+static enum status take_hold(struct run_options *o, const char *arg, struct error *err)
+{
+    o->hold = true;
+    return ST_OK;
+}
+
 static enum status take_stats(struct run_options *o, const char *arg, struct error *err)
 {
     o->stats = true;
@@ -373,6 +392,11 @@ static const struct option options[] = {
      "time follows instructions, 2^SHIFT ns each: runs repeat exactly"},
 
     {"no-reboot", NULL, RUN, take_no_reboot, "a reset ends the run"},
+    {"gdb", "DEV", RUN, take_gdb,
+     "serve gdb at tcp:[HOST]:PORT (no HOST: this one) or unix:PATH;\n"
+     ",arch=i8086|i386|x86-64 says what gdb shall believe"},
+    {"s", NULL, RUN, take_s, "the same as -gdb tcp::1234"},
+    {"S", NULL, RUN, take_hold, "do not start until gdb says so"},
     {"stats", NULL, RUN, take_stats, "counters on stderr at the end"},
     {"d", "WHAT", RUN, take_debug, "log on stderr: guest (its mistakes), info, debug"},
     {"help", NULL, RUN, take_help, "this text"},
@@ -490,6 +514,8 @@ static enum status check_together(struct run_options *o, struct error *err)
     if (c->flat_path && (c->kernel_path || c->bios_path))
         return fail(err, ST_INVAL, "-rom runs without firmware: not with %s",
                     c->kernel_path ? "-kernel" : "-bios");
+    if (o->hold && !o->gdb)
+        return fail(err, ST_INVAL, "-S waits for a debugger: it wants -s or -gdb");
     return drives_place(o, err);
 }
 

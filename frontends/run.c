@@ -2,6 +2,7 @@
  * frontends/run.c - `trivisor run`: files and terminal around one machine, from start to end.
  */
 #include "frontends/cli_priv.h"
+#include "frontends/gdb/gdb.h"
 #include "frontends/stream_priv.h"
 #include "base/log.h"
 
@@ -20,6 +21,7 @@ struct session {
     int n_streams;
     struct io *io;
     struct vm *vm;
+    struct gdb *gdb;
 };
 
 /* ---- signals: they find the machine here ---------------------------------------------------- */
@@ -147,6 +149,12 @@ static enum status start(struct session *s, struct error *err)
             memset(s->o.cfg.floppy, 0, sizeof(s->o.cfg.floppy));
         }
     }
+    if (!st && s->o.gdb) {
+        struct error why;
+        st = gdb_open(s->o.gdb, s->vm, s->o.hold, &s->gdb, &why);
+        if (st)
+            fail(err, st, "-gdb: %.480s", why.msg);
+    }
     if (!st) {
         running = s->vm;
         for (int k = 0; k < s->n_streams; k++)
@@ -164,6 +172,7 @@ static void finish(struct session *s)
         io_stop(s->io);
     term_restore();
     running = NULL;
+    gdb_close(s->gdb);
     vm_free(s->vm);
     drives_close(&s->o.cfg);
     for (int k = 0; k < s->n_streams; k++)
@@ -200,6 +209,16 @@ static void dump_cpu(void *ctx)
     char text[8192];
     vm_dump_cpu(ctx, text, sizeof(text));
     fprintf(stderr, "%s\n", text);
+}
+
+/* Runs the machine to its end; a debugger may look in between. */
+static enum vm_stop run_all(struct session *s, struct error *err)
+{
+    enum vm_stop why;
+    do {
+        why = vm_run(s->vm, err);
+    } while (why == VM_STOP_DEBUG && s->gdb && gdb_serve(s->gdb));
+    return why == VM_STOP_DEBUG ? VM_STOP_REQUEST : why; /* killed by it */
 }
 
 static int status_of(struct session *s, enum vm_stop why, const struct error *err)
@@ -251,13 +270,14 @@ int cmd_run(int argc, char **argv)
             status = st == ST_INVAL ? STATUS_USAGE : STATUS_HOST;
         } else {
             check_set_hook(dump_cpu, s->vm);
-            enum vm_stop why = vm_run(s->vm, &err);
+            enum vm_stop why = run_all(s, &err);
             check_set_hook(NULL, NULL);
             io_stop(s->io);
             term_restore();
             if (s->o.stats)
                 print_stats(s->vm);
             status = status_of(s, why, &err);
+            gdb_ended(s->gdb, status);
         }
     }
     finish(s);

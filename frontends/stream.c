@@ -153,25 +153,35 @@ static enum status open_pty(struct stream *s, struct error *err)
 }
 
 /* A socket file that nobody answers on is left over from a run that was killed. */
-static enum status listen_at(struct stream *s, struct sockaddr_un *sa, struct error *err)
+enum status listen_unix(const char *path, int *fd, struct error *err)
 {
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
     struct stat st;
-    if (lstat(sa->sun_path, &st) == 0) {
+    if (strlen(path) >= sizeof(sa.sun_path))
+        return fail(err, ST_INVAL, "%s: socket paths have at most %zu characters", path,
+                    sizeof(sa.sun_path) - 1);
+    strcpy(sa.sun_path, path);
+    if (lstat(path, &st) == 0) {
         if (!S_ISSOCK(st.st_mode))
-            return fail(err, ST_BUSY, "%s: exists and is not a socket", sa->sun_path);
+            return fail(err, ST_BUSY, "%s: exists and is not a socket", path);
         int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        bool alive = probe >= 0 && connect(probe, (struct sockaddr *)sa, sizeof(*sa)) == 0;
+        bool alive = probe >= 0 && connect(probe, (struct sockaddr *)&sa, sizeof(sa)) == 0;
         shut(&probe);
         if (alive)
-            return fail(err, ST_BUSY, "%s: another program listens there", sa->sun_path);
-        unlink(sa->sun_path);
+            return fail(err, ST_BUSY, "%s: another program listens there", path);
+        unlink(path);
     }
-    s->fd_listen = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (s->fd_listen < 0 || bind(s->fd_listen, (struct sockaddr *)sa, sizeof(*sa)) < 0)
-        return fail(err, status_from_errno(errno), "%s: %s", sa->sun_path, strerror(errno));
-    memcpy(s->path, sa->sun_path, sizeof(s->path)); /* from here on it is ours to remove */
-    if (listen(s->fd_listen, 1) < 0)
-        return fail(err, ST_IO, "%s: %s", sa->sun_path, strerror(errno));
+    *fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (*fd < 0 || bind(*fd, (struct sockaddr *)&sa, sizeof(sa)) < 0) {
+        enum status why = fail(err, status_from_errno(errno), "%s: %s", path, strerror(errno));
+        shut(fd);
+        return why;
+    }
+    if (listen(*fd, 1) < 0) {
+        shut(fd);
+        unlink(path);
+        return fail(err, ST_IO, "%s: %s", path, strerror(errno));
+    }
     return ST_OK;
 }
 
@@ -209,7 +219,9 @@ static enum status open_unix(struct stream *s, char *spec, struct error *err)
             return fail(err, status_from_errno(errno), "%s: %s", path, strerror(errno));
         return ST_OK;
     }
-    enum status st = listen_at(s, &sa, err);
+    enum status st = listen_unix(path, &s->fd_listen, err);
+    if (!st)
+        strcpy(s->path, path); /* it is ours to remove */
     if (st || !wait)
         return st;
     fprintf(stderr, "trivisor: %s waits for a connection to %s\n", s->what, path);

@@ -53,6 +53,10 @@ enum status stream_open(const char *spec, const char *what, bool output_only, st
                         struct error *err);
 void stream_close(struct stream *s); /* NULL is allowed; not while the io thread runs */
 
+/* A listening socket at path, close-on-exec and non-blocking; the caller unlinks it. A file that is
+ * in use, or no socket, is ST_BUSY. */
+enum status listen_unix(const char *path, int *fd, struct error *err);
+
 /* Whether spec would read the terminal: only one may. */
 bool stream_is_stdio(const char *spec);
 
