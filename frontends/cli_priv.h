@@ -88,5 +88,7 @@ void term_restore(void);
 
 /* ---- commands ---- */
 int cmd_run(int argc, char **argv);
+int cmd_check(int argc, char **argv); /* check/check.c */
+void check_help(FILE *f);
 
 #endif
