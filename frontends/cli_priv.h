@@ -87,8 +87,17 @@ void term_raw(void);
 void term_restore(void);
 
 /* ---- commands ---- */
+/* `run` with somebody who watches; each call may be NULL. All on the VM's thread. */
+struct run_hook {
+    void *ctx;
+    void (*configure)(void *ctx, struct vm_config *cfg); /* the options are parsed */
+    enum status (*start)(void *ctx, struct vm *vm, struct error *err);
+    enum vm_stop (*run)(void *ctx, struct vm *vm, struct error *err); /* in vm_run's place */
+    void (*end)(void *ctx, struct vm *vm); /* the VM is about to be freed */
+};
+int run_with(int argc, char **argv, const struct run_hook *hook);
 int cmd_run(int argc, char **argv);
-int cmd_check(int argc, char **argv); /* check/check.c */
-void check_help(FILE *f);
+int cmd_trace(int argc, char **argv);
+int cmd_profile(int argc, char **argv);
 
 #endif

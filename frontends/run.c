@@ -245,7 +245,7 @@ static int status_of(struct session *s, enum vm_stop why, const struct error *er
     return STATUS_HOST;
 }
 
-int cmd_run(int argc, char **argv)
+int run_with(int argc, char **argv, const struct run_hook *hook)
 {
     struct session *s = calloc(1, sizeof(*s));
     struct error err = {{0}};
@@ -264,13 +264,18 @@ int cmd_run(int argc, char **argv)
         if (s->o.name)
             prctl(PR_SET_NAME, s->o.name);
         catch_signals();
+        if (hook && hook->configure)
+            hook->configure(hook->ctx, &s->o.cfg);
         enum status st = start(s, &err);
+        if (!st && hook && hook->start)
+            st = hook->start(hook->ctx, s->vm, &err);
         if (st) {
             log_error("%s", err.msg);
             status = st == ST_INVAL ? STATUS_USAGE : STATUS_HOST;
         } else {
             check_set_hook(dump_cpu, s->vm);
-            enum vm_stop why = run_all(s, &err);
+            enum vm_stop why =
+                hook && hook->run ? hook->run(hook->ctx, s->vm, &err) : run_all(s, &err);
             check_set_hook(NULL, NULL);
             io_stop(s->io);
             term_restore();
@@ -280,7 +285,14 @@ int cmd_run(int argc, char **argv)
             gdb_ended(s->gdb, status);
         }
     }
+    if (hook && hook->end && s->vm)
+        hook->end(hook->ctx, s->vm);
     finish(s);
     free(s);
     return status;
+}
+
+int cmd_run(int argc, char **argv)
+{
+    return run_with(argc, argv, NULL);
 }

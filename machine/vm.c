@@ -163,6 +163,8 @@ enum status vm_power_on(struct vm *vm, struct error *err)
     memset(vm->irq_levels, 0, sizeof(vm->irq_levels));
     for (int k = 0; k < vm->n_devices; k++)
         device_reset(vm->devices[k]);
+    if (vm->cfg.bare)
+        return bare_power_on(vm, err);
     if (vm->cfg.kernel_path) {
         pc_setup_without_firmware(vm);
         return load_linux(vm, err);
@@ -200,11 +202,11 @@ enum status vm_new(const struct vm_config *c, struct vm **out, struct error *err
         vm->cpu->hypercall_ctx = &vm->trv;
         clock_set_kick(vm->clk, clock_kick, vm);
         inbox_set_kick(vm->inbox, inbox_kick, vm);
-        st = pc_new(vm, err);
+        st = c->bare ? bare_new(vm, err) : pc_new(vm, err);
     }
     if (st == ST_OK)
         st = vm_power_on(vm, err);
-    if (st == ST_OK)
+    if (st == ST_OK && !c->bare)
         st = pc_attach_drives(vm, err);
     if (st != ST_OK) {
         /* the caller keeps its backends */
@@ -337,6 +339,8 @@ enum vm_stop vm_run(struct vm *vm, struct error *err)
             return debug_stop(vm, VM_DEBUG_BREAK);
         if (e == CPU_SHUTDOWN)
             vm->events |= EV_TRIPLE;
+        else if (e == CPU_HALT && vm->cfg.bare && !vm->events) /* nothing can wake it */
+            return VM_STOP_POWEROFF;
         else if (e == CPU_HALT && !vm->events && !vm->stop_wanted && !vm->debug.wanted)
             sleep_halted(vm);
     }
@@ -367,7 +371,8 @@ static void do_power_button(void *ctx, const void *data, u32 len)
     struct vm *vm = ctx;
     (void)data;
     (void)len;
-    acpi_pm_power_button(vm->pm);
+    if (vm->pm)
+        acpi_pm_power_button(vm->pm);
 }
 
 void vm_power_button(struct vm *vm)

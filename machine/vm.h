@@ -21,6 +21,19 @@ struct vm_drive {
     bool cdrom;
 };
 
+/* A program alone in memory: RAM from address 0 and no devices but the debug-exit port. HLT ends
+ * vm_run with VM_STOP_POWEROFF. */
+struct vm_bare {
+    const u8 *image; /* borrowed until vm_free */
+    u64 size;
+    bool elf;    /* a static ELF program for 32 or 64 bits; else flat, put at org */
+    u64 org;     /* flat: physical address */
+    u64 entry;   /* RIP (16 bits: org, or an offset in its segment); elf: 0, the file's */
+    int bits;    /* flat: 16 real mode, 32 protected mode, 64 long mode */
+    u64 gpr[16]; /* RAX RCX RDX RBX RSP RBP RSI RDI R8.. */
+    u16 gpr_set; /* which of them are given, bit n: gpr[n] */
+};
+
 struct vm_config {
     const char *machine;      /* "pc" (NULL: "pc") */
     const char *engine;       /* "interp" (NULL: the default engine) */
@@ -45,6 +58,7 @@ struct vm_config {
     bool headless;            /* nobody sees the screen: firmware and its INT 10h users are shown
                                  on serial port 0, whose input is a keyboard to them */
     bool no_reboot;           /* a guest reset ends vm_run with VM_STOP_RESET */
+    const struct vm_bare *bare; /* in the place of a whole machine; NULL: none */
 };
 
 enum vm_stop {

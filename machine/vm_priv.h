@@ -104,6 +104,11 @@ void pc_fill_fw_cfg(struct vm *vm);
 /* After reset, before a direct boot. */
 void pc_setup_without_firmware(struct vm *vm);
 
+/* ---- no board: bare.c --------------------------------------------------------------------------
+ */
+enum status bare_new(struct vm *vm, struct error *err);
+enum status bare_power_on(struct vm *vm, struct error *err);
+
 /* ---- loaders: called at power-on and after every reset
  * ------------------------------------------- */
 /* A file's whole contents, malloc'd; at most max bytes. */

@@ -1,0 +1,24 @@
+/*
+ * frontends/trace/zip.h - compressing and expanding one buffer at a time.
+ *
+ * You are here: the trace file's chunks. zip.c is the only file that knows Zstandard.
+ */
+#ifndef FRONTENDS_TRACE_ZIP_H
+#define FRONTENDS_TRACE_ZIP_H
+
+#include "base/types.h"
+
+struct zip; /* buffers and tables of one direction's user; not for two threads */
+
+struct zip *zip_new(void); /* NULL: no memory */
+void zip_free(struct zip *z);
+
+/* At most how much n bytes become. */
+size_t zip_bound(size_t n);
+/* Bytes written to `to`, which has room for zip_bound(n); 0: it failed. The same input gives the
+ * same output. */
+size_t zip_pack(struct zip *z, void *to, size_t room, const void *from, size_t n);
+/* False: `from` is damaged or does not expand to exactly n bytes. */
+bool zip_unpack(struct zip *z, void *to, size_t n, const void *from, size_t len);
+
+#endif
