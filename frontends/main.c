@@ -17,6 +17,7 @@ static const struct command {
     const char *help;
 } commands[] = {
     {"run", cmd_run, "run a virtual machine"},
+    {"check", cmd_check, "run recorded instruction vectors against an engine"},
     {"trace", cmd_trace, "write down every instruction of a run; show, stat, diff read it"},
     {"help", cmd_help, "this text; 'help run' lists the options of run"},
     {"version", cmd_version, "the version"},
@@ -63,6 +64,8 @@ static int cmd_help(int argc, char **argv)
         usage(stdout);
     else if (!strcmp(argv[0], "run"))
         options_help(stdout);
+    else if (!strcmp(argv[0], "check"))
+        check_help(stdout);
     else if (!strcmp(argv[0], "trace"))
         return cmd_trace(1, (char *[]){(char *)"--help"});
     else if (find(argv[0]))

@@ -383,6 +383,48 @@ enum status json_index(struct vector_file *f, struct error *err)
     return ST_OK;
 }
 
+/* ---- metadata.json -------------------------------------------------------------------------- */
+static void read_masks(struct in *s, u16 *mask, int reg)
+{
+    char key[32];
+    u64 v;
+    for (bool first = true; member(s, &first, key, sizeof(key));) {
+        if (!strcmp(key, "flags-mask")) {
+            if (number(s, &v))
+                for (int r = 0; r < 8; r++)
+                    if (reg < 0 || r == reg)
+                        mask[r] = (u16)v;
+        } else if (!strcmp(key, "reg") && reg < 0) {
+            for (bool one = true; member(s, &one, key, sizeof(key));)
+                read_masks(s, mask, key[0] & 7);
+        } else {
+            skip_value(s);
+        }
+    }
+}
+
+bool json_masks(const char *text, size_t len, u16 mask[256][8])
+{
+    struct in s = {text, text + len, NULL};
+    char key[32];
+    bool found = false;
+    for (bool first = true; member(&s, &first, key, sizeof(key));) {
+        if (strcmp(key, "opcodes")) {
+            skip_value(&s);
+            continue;
+        }
+        found = true;
+        for (bool one = true; member(&s, &one, key, sizeof(key));) {
+            unsigned long op = strtoul(key, NULL, 16);
+            if (strlen(key) == 2 && op < 256)
+                read_masks(&s, mask[op], -1);
+            else
+                skip_value(&s);
+        }
+    }
+    return found && !s.bad;
+}
+
 /* ---- writing -------------------------------------------------------------------------------- */
 static void put_number(struct buf *b, u64 v)
 {

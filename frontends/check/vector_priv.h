@@ -40,6 +40,9 @@ enum status moo_index(struct vector_file *f, struct error *err);
 enum status json_index(struct vector_file *f, struct error *err);
 enum status moo_read(const struct vector_file *f, u32 k, struct vector *v, struct error *err);
 enum status json_read(const struct vector_file *f, u32 k, struct vector *v, struct error *err);
+/* The flags-mask entries of a suite's metadata.json; mask starts out all ones. False: no such file.
+ */
+bool json_masks(const char *text, size_t len, u16 mask[256][8]);
 /* What stands before the first test, of n tests in all; one test. */
 void moo_put_head(struct buf *b, const struct vector_meta *m, u32 n);
 void moo_put_test(struct buf *b, const struct vector_meta *m, const struct vector *v);
