@@ -70,3 +70,26 @@ void ram_note_write(struct ram *ram, u64 off, u64 len)
         len -= n;
     }
 }
+
+enum status ram_make_private(struct ram *ram, struct error *err)
+{
+    u8 *p = mmap(NULL, ram->size, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    off_t at = 0, end;
+    if (p == MAP_FAILED)
+        return fail(err, ST_NOMEM, "no memory for a copy of guest RAM: %s", strerror(errno));
+    /* only what was written: the rest stays without pages */
+    while ((at = lseek(ram->fd, at, SEEK_DATA)) >= 0 && (u64)at < ram->size) {
+        end = lseek(ram->fd, at, SEEK_HOLE);
+        memcpy(p + at, ram->base + at, (size_t)((end < 0 ? (off_t)ram->size : end) - at));
+        at = end < 0 ? (off_t)ram->size : end;
+    }
+    if (mremap(p, ram->size, ram->size, MREMAP_MAYMOVE | MREMAP_FIXED, ram->base) != ram->base) {
+        int e = errno;
+        munmap(p, ram->size);
+        return fail(err, ST_NOMEM, "cannot move guest RAM: %s", strerror(e));
+    }
+    close(ram->fd);
+    ram->fd = -1;
+    return ST_OK;
+}

@@ -30,6 +30,9 @@ struct ram {
 
 /* Zero-filled RAM. size > 0, multiple of 4 KiB. ST_NOMEM with a message otherwise. */
 enum status ram_new(u64 size, struct ram **out, struct error *err);
+/* The contents move from the memfd to private memory at the same address, which fork() duplicates;
+ * nobody else may have mapped the memfd. */
+enum status ram_make_private(struct ram *ram, struct error *err);
 void ram_free(struct ram *ram);
 
 /* Call before or after changing RAM bytes by anything that is not a CPU's fast path; the range may

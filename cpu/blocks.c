@@ -318,7 +318,10 @@ static struct block *build(struct cpu *cpu, gla lin, const struct itlb_entry *pa
                 second = NULL;
         }
         insn_place(i, (u16)off);
-        i->run = i->flags & INF_EXIT ? run_exit : run_for(i, cpu->key);
+        i->run = i->flags & INF_EXIT     ? run_exit
+                 : !cpu->plain           ? run_for(i, cpu->key)
+                 : i->flags & INF_BRANCH ? run_branch
+                                         : run_generic;
         off += i->len;
         b->n++;
         if (second || len < 0 || (i->flags & (INF_BRANCH | INF_EXIT)) || once)

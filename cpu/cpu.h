@@ -283,6 +283,7 @@ struct cpu {
     bool sequenced;      /* RDRAND and RDSEED give random_sequence, the same in every run */
     u64 random_sequence;
     bool catch_faults; /* exceptions end the run with CPU_CAUGHT instead of being delivered */
+    bool plain;        /* every instruction by its exec function, in blocks all the same */
     u32 block_max;     /* instructions in a block at most; 0: as many as fit (tests, stepping) */
     u64 n_interrupts, n_exceptions, n_hypercalls, n_blocks, n_invalidations;
 
@@ -336,6 +337,10 @@ void cpu_ferr_ack(struct cpu *cpu);
 void cpu_set_a20(struct cpu *cpu, bool on);
 /* True when a halted CPU has a reason to run. */
 bool cpu_wakeable(struct cpu *cpu);
+
+/* In the child of a fork(): what the two processes would share becomes the child's own. False: no
+ * memory; the CPU must not run. */
+bool cpu_forked(struct cpu *cpu);
 
 /* ---- state for debuggers, snapshots, loaders --------------------------------------------------
  */

@@ -93,6 +93,20 @@ void native_free(struct cpu *cpu)
     cpu->native = NULL;
 }
 
+bool cpu_forked(struct cpu *cpu)
+{
+    struct native *n = cpu->native;
+    int fd = memfd_create("trivisor-stubs", MFD_CLOEXEC);
+    bool ok = fd >= 0 && ftruncate(fd, ARENA_SIZE) == 0 && pwrite(fd, n->rw, n->used, 0) == n->used;
+    ok = ok &&
+         mmap(n->rw, ARENA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == n->rw;
+    ok = ok && mmap((void *)(uintptr_t)n->rx, ARENA_SIZE, PROT_READ | PROT_EXEC,
+                    MAP_SHARED | MAP_FIXED, fd, 0) == n->rx;
+    if (fd >= 0)
+        close(fd);
+    return ok;
+}
+
 /* ---- stubs ----------------------------------------------------------------------------------- */
 static u32 hash_bytes(u32 h, const u8 *p, u32 len)
 {

@@ -221,7 +221,7 @@ void vm_trace_start(struct vm *vm, const struct vm_tracer *user)
                                     .event = on_event,
                                     .n_splits = user->n_splits};
     memcpy(t->tracer.split, user->split, sizeof(t->tracer.split));
-    vm->cpu->block_max = user->single ? 1 : 0;
+    vm->cpu->block_max = user->single ? 1 : vm->block_max;
     cpu_set_tracer(vm->cpu, &t->tracer);
 }
 
@@ -230,7 +230,7 @@ void vm_trace_end(struct vm *vm)
     if (!vm->trace || vm->trace->off)
         return;
     vm->trace->off = true;
-    vm->cpu->block_max = 0;
+    vm->cpu->block_max = vm->block_max;
     cpu_set_tracer(vm->cpu, NULL);
 }
 

@@ -142,8 +142,12 @@ static enum status check_config(const struct vm_config *c, struct error *err)
 {
     if (c->machine && strcmp(c->machine, "pc"))
         return fail(err, ST_INVAL, "unknown machine '%s' (available: pc)", c->machine);
-    if (c->engine && strcmp(c->engine, "interp"))
-        return fail(err, ST_INVAL, "unknown engine '%s' (available: interp)", c->engine);
+    const char *const *e = vm_engines();
+    while (c->engine && *e && strcmp(*e, c->engine))
+        e++;
+    if (!*e)
+        return fail(err, ST_INVAL,
+                    "unknown engine '%s' (available: interp, generic, interp-stress)", c->engine);
     if (c->ram_size < MIB || c->ram_size > 64 * GIB || (c->ram_size & ~PAGE_MASK))
         return fail(err, ST_INVAL, "memory size must be 1 MiB to 64 GiB, a multiple of 4 KiB");
     if (c->initrd_path && !c->kernel_path)
@@ -197,6 +201,9 @@ enum status vm_new(const struct vm_config *c, struct vm **out, struct error *err
     }
     if (st == ST_OK) {
         vm->cpu->sequenced = c->icount;
+        vm->cpu->plain = c->engine && !strcmp(c->engine, "generic");
+        vm->block_max = c->engine && !strcmp(c->engine, "interp-stress") ? 1 : 0;
+        vm->cpu->block_max = vm->block_max;
         vm->trv = (struct trv){TRV_ENGINE_INTERP, TRV_PERSONALITY_BARE};
         vm->cpu->hypercall = trv_hypercall;
         vm->cpu->hypercall_ctx = &vm->trv;
@@ -270,6 +277,8 @@ static void sleep_halted(struct vm *vm)
     u64 next = clock_next(vm->clk);
     if (vm->cfg.icount && next != CLOCK_NEVER && !inbox_pending(vm->inbox))
         clock_warp(vm->clk, next);
+    else if (vm->never_wait)
+        vm->stop_wanted = 1;
     else if (next > before)
         inbox_wait(vm->inbox, next == CLOCK_NEVER ? CLOCK_NEVER : next - before);
     vm->halted_ns += clock_now(vm->clk) - before;
@@ -440,7 +449,7 @@ const char *const *vm_cpu_models(void)
 
 const char *const *vm_engines(void)
 {
-    static const char *const names[] = {"interp", NULL};
+    static const char *const names[] = {"interp", "generic", "interp-stress", NULL};
     return names;
 }
 

@@ -36,7 +36,7 @@ struct vm_bare {
 
 struct vm_config {
     const char *machine;      /* "pc" (NULL: "pc") */
-    const char *engine;       /* "interp" (NULL: the default engine) */
+    const char *engine;       /* of vm_engines(); NULL: "interp" */
     const char *cpu;          /* model name, NULL: "host" */
     u64 ram_size;             /* bytes; 1 MiB .. 64 GiB, multiple of 4 KiB */
     const char *bios_path;    /* system firmware image, NULL: SeaBIOS where Debian puts it */
@@ -119,6 +119,8 @@ size_t vm_dump_cpu(const struct vm *vm, char *buf, size_t size);
 
 /* NULL-terminated lists for help texts. */
 const char *const *vm_cpu_models(void);
+/* "interp"; "generic": the C function of each instruction instead of the fast handlers, in the same
+ * blocks; "interp-stress": interp with blocks of one instruction. */
 const char *const *vm_engines(void);
 const char *const *vm_machines(void);
 

@@ -67,6 +67,8 @@ struct vm {
 
     struct trace *trace; /* NULL: nobody follows (machine/trace.c) */
     u64 stop_at;         /* vm_stop_at; 0: never */
+    bool never_wait;     /* a guest that sleeps for ever ends vm_run (vm_run_insns) */
+    u32 block_max;       /* of the engine, for the CPU when no tracer has other wishes */
 };
 
 /* Adds a device to the VM's list; it owns it from now on. Returns d. */
