@@ -101,8 +101,6 @@ int cmd_check(int argc, char **argv); /* check/check.c */
 void check_help(FILE *f);
 int cmd_trace(int argc, char **argv);
 int cmd_profile(int argc, char **argv);
-int cmd_check(int argc, char **argv); /* check/check.c */
-void check_help(FILE *f);
 int cmd_lockstep(int argc, char **argv);
 void lockstep_help(FILE *f);
 

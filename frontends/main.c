@@ -19,7 +19,6 @@ static const struct command {
     {"run", cmd_run, "run a virtual machine"},
     {"check", cmd_check, "run recorded instruction vectors against an engine"},
     {"trace", cmd_trace, "write down every instruction of a run; show, stat, diff read it"},
-    {"check", cmd_check, "run recorded instruction vectors against an engine"},
     {"lockstep", cmd_lockstep, "run two engines side by side and find the first difference"},
     {"help", cmd_help, "this text; 'help run' lists the options of run"},
     {"version", cmd_version, "the version"},
@@ -70,8 +69,6 @@ static int cmd_help(int argc, char **argv)
         check_help(stdout);
     else if (!strcmp(argv[0], "trace"))
         return cmd_trace(1, (char *[]){(char *)"--help"});
-    else if (!strcmp(argv[0], "check"))
-        check_help(stdout);
     else if (!strcmp(argv[0], "lockstep"))
         lockstep_help(stdout);
     else if (find(argv[0]))
