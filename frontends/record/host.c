@@ -167,7 +167,7 @@ static bool judge(struct runner *r, const ucontext_t *uc)
 static struct runner *the_runner(void)
 {
     /* one in the whole child, at a place of its own: a handler has no argument */
-    return (struct runner *)(uintptr_t)0x20000000;
+    return (struct runner *)(uintptr_t)0x500000000000;
 }
 
 static void on_signal(int sig, siginfo_t *info, void *context) __asm__("host_on_signal");

@@ -59,7 +59,7 @@ void arena_regs(int bits, const struct host_state *s, struct cpu_regs *r)
     else
         r->seg[CPU_SEG_GS] = (struct cpu_seg_state){
             .base = GS_BASE, .limit = GS_LIMIT, .sel = SEL_GS32, .attr = 0x40f3};
-    r->tr = (struct cpu_seg_state){.limit = 0x67, .sel = 0x40, .attr = 0x8b};
+    r->tr = (struct cpu_seg_state){.limit = 0x65, .sel = 0x40, .attr = 0x8b};
     r->cr0 = CR0_BITS;
     r->cr3 = 0x1000;
     r->cr4 = CR4_BITS;

@@ -1,0 +1,263 @@
+/*
+ * frontends/record/session.c - see session.h.
+ */
+#include "frontends/record/inputs.h"
+#include "frontends/record/ours.h"
+#include "frontends/record/session.h"
+
+#include <fnmatch.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MESSAGES = 200, PER_ROW = 4 };
+enum { FLAGS_COUNTED = 0x244cd5, FLAG_TF_HIGH = 1 };
+
+struct pending {
+    const struct form *form;
+    struct insn_shape shape;
+};
+
+struct session {
+    struct session_config cfg;
+    struct host *host;
+    struct ours *ours[SESSION_ENGINES];
+    struct forms forms[2];
+    struct session_row *rows;
+    struct host_case *result;
+    struct pending pending[HOST_BATCH];
+    char *messages[MESSAGES];
+    int n_messages;
+};
+
+const char *session_excluded(int row)
+{
+    static const struct {
+        const char *name, *why;
+    } other[] = {
+        {"INT1", "its trap cannot be told from a single step"},
+        {"RDRAND", "random"},
+        {"RDSEED", "random"},
+    };
+    struct insns_row r;
+
+    if (!insns_row(row, &r))
+        return "no such row";
+    for (size_t k = 0; k < ARRAY_LEN(other); k++)
+        if (!strcmp(r.name, other[k].name))
+            return other[k].why;
+    if (!strcmp(r.privilege, "CPL0") || !strcmp(r.privilege, "IOPERM") ||
+        !strcmp(r.privilege, "IOPL"))
+        return NULL; /* at CPL 3: what the user sees of it */
+    if (!strcmp(r.privilege, "UMIP") || !strcmp(r.privilege, "TSD") || !strcmp(r.privilege, "PCE"))
+        return "the host's kernel decides what it does";
+    static const char *const harmless[] = {"INT3", "INTO", "MOV_SEG", "PUSH_SEG"};
+    for (size_t k = 0; k < ARRAY_LEN(harmless); k++)
+        if (!strcmp(r.name, harmless[k]))
+            return NULL;
+    return r.system ? "system state that a process cannot set" : NULL;
+}
+
+static bool wanted(void *ctx, const struct form *f)
+{
+    const struct session *s = ctx;
+    struct insns_row r;
+    if (session_excluded(f->shape.row) || !insns_row(f->shape.row, &r))
+        return false;
+    for (int k = 0; k < f->shape.n; k++)
+        if (f->shape.op[k].kind == SHAPE_SEG && f->shape.op[k].write)
+            return false;
+    return !s->cfg.rows || fnmatch(s->cfg.rows, r.name, 0) == 0;
+}
+
+enum status session_open(const struct session_config *cfg, struct session **out, struct error *err)
+{
+    static const char *const engines[SESSION_ENGINES] = {"interp", "generic"};
+    struct session *s = calloc(1, sizeof(*s));
+    if (!s)
+        return fail(err, ST_NOMEM, "out of memory");
+    s->cfg = *cfg;
+    s->rows = calloc((size_t)insns_count(), sizeof(*s->rows));
+    s->result = malloc(sizeof(*s->result));
+    enum status st = s->rows && s->result ? ST_OK : fail(err, ST_NOMEM, "out of memory");
+    if (st == ST_OK)
+        st = host_open(&s->host, err);
+    for (int k = 0; k < SESSION_ENGINES && st == ST_OK; k++)
+        st = ours_open("host", engines[k], &s->ours[k], err);
+    for (int b = 0; b < 2 && st == ST_OK; b++)
+        if (!cfg->bits || cfg->bits == 32 * (b + 1))
+            if (!forms_list(ours_testbed(s->ours[0]), 32 * (b + 1), wanted, s, &s->forms[b]))
+                st = fail(err, ST_NOMEM, "out of memory");
+    if (st != ST_OK) {
+        session_close(s);
+        return st;
+    }
+    for (int b = 0; b < 2; b++)
+        for (int k = 0; k < s->forms[b].n; k++)
+            s->rows[s->forms[b].v[k].shape.row].forms++;
+    *out = s;
+    return ST_OK;
+}
+
+void session_close(struct session *s)
+{
+    if (!s)
+        return;
+    host_close(s->host);
+    for (int k = 0; k < SESSION_ENGINES; k++)
+        ours_free(s->ours[k]);
+    for (int b = 0; b < 2; b++)
+        forms_free(&s->forms[b]);
+    for (int k = 0; k < s->n_messages; k++)
+        free(s->messages[k]);
+    free(s->rows);
+    free(s->result);
+    free(s);
+}
+
+/* What the step itself left in the results. */
+static void normalise(struct host_case *c, const char *row)
+{
+    if (strncmp(row, "PUSHF", 5) || c->vector >= 0)
+        return;
+    u32 flags_at = (u32)c->out.gpr[4] + 1; /* TF was on: not so in the vector */
+    u32 n = 0;
+    for (u32 k = 0; k < c->n_out && k < HOST_CELLS; k++) {
+        struct host_cell x = c->mem_out[k];
+        if (x.addr == flags_at) {
+            x.value &= (u8)~FLAG_TF_HIGH;
+            u8 was = 0;
+            for (u32 j = 0; j < c->n_in; j++)
+                if (c->mem_in[j].addr == x.addr)
+                    was = c->mem_in[j].value;
+            if (was == x.value)
+                continue;
+        }
+        c->mem_out[n++] = x;
+    }
+    c->n_out = n;
+}
+
+static void describe(struct session *s, const struct host_case *c, const char *row, int number,
+                     const char *engine, const char *what)
+{
+    char bytes[48] = "", text[400];
+    if (s->n_messages == MESSAGES)
+        return;
+    for (int k = 0; k < c->len; k++)
+        for (u32 j = 0; j < c->n_in; j++)
+            if (c->mem_in[j].addr == (u32)c->in.rip + (u32)k)
+                snprintf(bytes + 2 * k, 3, "%02x", c->mem_in[j].value);
+    snprintf(text, sizeof(text), "%s/%d #%d %s (%s): %s", row, c->bits, number, bytes, engine,
+             what);
+    s->messages[s->n_messages] = strdup(text);
+    s->n_messages += s->messages[s->n_messages] != NULL;
+}
+
+static void verify(struct session *s, const struct session_case *x)
+{
+    static const char *const engines[SESSION_ENGINES] = {"interp", "generic"};
+    struct session_row *sr = &s->rows[x->row];
+    struct insns_row row;
+    char text[256];
+
+    insns_row(x->row, &row);
+    for (int k = 0; k < SESSION_ENGINES; k++) {
+        ours_run(s->ours[k], x->c, s->result);
+        if (!ours_differs(x->c, s->result, x->flags, text, sizeof(text)))
+            continue;
+        if (sr->failures[k]++ < PER_ROW && (k == 0 || !sr->failures[0]))
+            describe(s, x->c, row.name, x->number, engines[k], text);
+    }
+}
+
+/* Kernel addresses: Linux does not say what is there. */
+static bool usable(const struct host_case *c)
+{
+    return c->end == HOST_OK && c->cr2 < 1ull << 47 && c->n_out <= HOST_CELLS;
+}
+
+static enum status flush(struct session *s, int n, int *number,
+                         enum status (*each)(void *, const struct session_case *, struct error *),
+                         void *ctx, struct error *err)
+{
+    enum status st = n ? host_run(s->host, n, err) : ST_OK;
+    for (int k = 0; k < n && st == ST_OK; k++) {
+        struct host_case *c = host_case(s->host, k);
+        struct pending *p = &s->pending[k];
+        struct session_row *sr = &s->rows[p->form->shape.row];
+        struct insns_row row;
+        if (!usable(c)) {
+            sr->dropped++;
+            continue;
+        }
+        insns_row(p->form->shape.row, &row);
+        normalise(c, row.name);
+        struct session_case x = {p->form,       &p->shape,          c,
+                                 FLAGS_COUNTED, p->form->shape.row, (*number)++};
+        if (c->vector < 0)
+            x.flags &= ~p->shape.flags_undefined;
+        sr->vectors++;
+        if (s->cfg.verify)
+            verify(s, &x);
+        if (each)
+            st = each(ctx, &x, err);
+    }
+    return st;
+}
+
+static u64 seed_of(const struct session *s, const struct form *f, int k)
+{
+    return hash_add(hash_add(s->cfg.seed, f->id), (u64)k);
+}
+
+enum status session_run(struct session *s,
+                        enum status (*each)(void *ctx, const struct session_case *c,
+                                            struct error *err),
+                        enum status (*done)(void *ctx, int row, struct error *err), void *ctx,
+                        struct error *err)
+{
+    int at[2] = {0, 0};
+    enum status st = ST_OK;
+
+    for (int row = 1; row < insns_count() && st == ST_OK; row++) {
+        int n = 0, number = 0;
+        for (int b = 0; b < 2; b++) {
+            const struct forms *fs = &s->forms[b];
+            for (; at[b] < fs->n && fs->v[at[b]].shape.row == row && st == ST_OK; at[b]++) {
+                const struct form *f = &fs->v[at[b]];
+                for (int k = 0; k < s->cfg.per_form && st == ST_OK; k++) {
+                    struct rnd r = {seed_of(s, f, k)};
+                    s->pending[n].form = f;
+                    if (!inputs_make(ours_testbed(s->ours[0]), f, &r, host_case(s->host, n),
+                                     &s->pending[n].shape))
+                        continue;
+                    if (++n == HOST_BATCH) {
+                        st = flush(s, n, &number, each, ctx, err);
+                        n = 0;
+                    }
+                }
+            }
+        }
+        if (st == ST_OK)
+            st = flush(s, n, &number, each, ctx, err);
+        if (st == ST_OK && done)
+            st = done(ctx, row, err);
+    }
+    return st;
+}
+
+const struct session_row *session_row(const struct session *s, int row)
+{
+    return &s->rows[row];
+}
+
+int session_messages(const struct session *s)
+{
+    return s->n_messages;
+}
+
+const char *session_message(const struct session *s, int k)
+{
+    return s->messages[k];
+}

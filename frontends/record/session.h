@@ -1,0 +1,56 @@
+/*
+ * frontends/record/session.h - rows to forms to cases to results, checked on the way.
+ *
+ * You are here: `trivisor record` and its tests. A session runs every form of the rows it was given
+ * a number of times on the host, runs the same cases on our engines, and hands each case on.
+ */
+#ifndef FRONTENDS_RECORD_SESSION_H
+#define FRONTENDS_RECORD_SESSION_H
+
+#include "frontends/record/forms.h"
+#include "frontends/record/host.h"
+
+enum { SESSION_ENGINES = 2 };
+
+struct session_config {
+    const char *rows; /* glob of row names; NULL: all */
+    int per_form;
+    u64 seed;
+    int bits; /* 32, 64; 0: both */
+    bool verify;
+};
+struct session_row {
+    int forms, vectors, dropped; /* dropped: cases whose outcome on the host cannot be used */
+    int failures[SESSION_ENGINES];
+};
+struct session_case {
+    const struct form *form;
+    const struct insn_shape *shape; /* of this instruction */
+    const struct host_case *c;
+    u32 flags;       /* EFLAGS bits that count */
+    int row, number; /* of the case in its row, from 0 */
+};
+
+struct session;
+/* Prepares: starts the child, finds the forms. */
+enum status session_open(const struct session_config *cfg, struct session **out, struct error *err);
+void session_close(struct session *s);
+
+/* All cases, row by row. done: after a row, and before the next one begins; both callbacks may be
+ * NULL; one that does not return ST_OK ends the run with its status. */
+enum status session_run(struct session *s,
+                        enum status (*each)(void *ctx, const struct session_case *c,
+                                            struct error *err),
+                        enum status (*done)(void *ctx, int row, struct error *err), void *ctx,
+                        struct error *err);
+
+/* Results so far. */
+const struct session_row *session_row(const struct session *s, int row);
+/* The first failures, one a line with its case: at most so many are kept. */
+int session_messages(const struct session *s);
+const char *session_message(const struct session *s, int k);
+
+/* Why a row is never recorded, or NULL. */
+const char *session_excluded(int row);
+
+#endif
