@@ -318,6 +318,21 @@ u16 decode_row(const struct cpu *cpu, const ZydisDecodedInstruction *d,
     return id;
 }
 
+/* Zydis 4.0 with 32-bit addresses in 64-bit code: MOD 0 and a SIB base of 101b is "no base"
+ * whatever REX.B says (SDM vol. 2, table 2-5), not R13. */
+ZyanStatus decode_full(const ZydisDecoder *dec, const u8 *bytes, int avail,
+                       ZydisDecodedInstruction *d, ZydisDecodedOperand *ops)
+{
+    ZyanStatus st = ZydisDecoderDecodeFull(dec, bytes, (ZyanUSize)avail, d, ops);
+    if (!ZYAN_SUCCESS(st) || !(d->attributes & ZYDIS_ATTRIB_HAS_SIB) || d->raw.modrm.mod != 0 ||
+        d->raw.sib.base != 5)
+        return st;
+    for (int k = 0; k < d->operand_count_visible; k++)
+        if (ops[k].type == ZYDIS_OPERAND_TYPE_MEMORY)
+            ops[k].mem.base = ZYDIS_REGISTER_NONE;
+    return st;
+}
+
 /* shape: filled in when the length is returned. */
 static int decode_slow(struct cpu *cpu, const u8 *bytes, int avail, u32 key, struct insn *out,
                        struct decode_shape *shape)
@@ -328,7 +343,7 @@ static int decode_slow(struct cpu *cpu, const u8 *bytes, int avail, u32 key, str
 
     memset(out, 0, sizeof(*out));
     out->base = out->index = GPR_ZERO;
-    ZyanStatus st = ZydisDecoderDecodeFull(dec, bytes, (ZyanUSize)avail, &d, ops);
+    ZyanStatus st = decode_full(dec, bytes, avail, &d, ops);
     if (!ZYAN_SUCCESS(st)) {
         if (st == ZYDIS_STATUS_ILLEGAL_LOCK && !cpu_has(cpu, FEAT_I386))
             return decode_unlocked(cpu, bytes, avail, key, out);

@@ -9,6 +9,11 @@
 #include "cpu/exec_priv.h"
 #include <Zydis/Zydis.h>
 
+/* cpu/decode.c: ZydisDecoderDecodeFull with the library's mistakes put right: everybody decodes
+ * with this. */
+ZyanStatus decode_full(const ZydisDecoder *dec, const u8 *bytes, int avail,
+                       ZydisDecodedInstruction *d, ZydisDecodedOperand *ops);
+
 /* cpu/decode.c: the row for a decoded encoding on cpu's model; INSN_INVALID: it has none there. */
 u16 decode_row(const struct cpu *cpu, const ZydisDecodedInstruction *d,
                const ZydisDecodedOperand *ops, u32 key);

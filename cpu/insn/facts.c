@@ -147,7 +147,7 @@ bool insn_facts(const struct cpu *cpu, const u8 *bytes, int avail, u32 key, stru
     ZydisDecodedOperand ops[ZYDIS_MAX_OPERAND_COUNT];
 
     memset(out, 0, sizeof(*out));
-    if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(dec, bytes, (ZyanUSize)avail, &d, ops)))
+    if (!ZYAN_SUCCESS(decode_full(dec, bytes, avail, &d, ops)))
         return false;
     u16 id = decode_row(cpu, &d, ops, key);
     if (id == INSN_INVALID)

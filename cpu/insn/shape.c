@@ -82,7 +82,7 @@ bool insn_shape(const struct cpu *cpu, const u8 *bytes, int avail, u32 key, stru
     struct insn_facts facts;
 
     memset(out, 0, sizeof(*out));
-    if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(dec, bytes, (ZyanUSize)avail, &d, ops)))
+    if (!ZYAN_SUCCESS(decode_full(dec, bytes, avail, &d, ops)))
         return false;
     if (!insn_facts(cpu, bytes, avail, key, &facts))
         return false;
