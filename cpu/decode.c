@@ -173,6 +173,12 @@ static void fill_reg(struct insn *i, int k, ZydisRegister r)
 
 /* Operands that the table's functions use: the visible ones, at most three; the segment of string
  * instructions and XLAT comes from their hidden or implicit memory operand. */
+static bool is_maskmov(ZydisMnemonic m)
+{
+    return m == ZYDIS_MNEMONIC_MASKMOVQ || m == ZYDIS_MNEMONIC_MASKMOVDQU ||
+           m == ZYDIS_MNEMONIC_VMASKMOVDQU;
+}
+
 static void fill_operands(struct insn *i, const ZydisDecodedInstruction *d,
                           const ZydisDecodedOperand *ops, u32 key)
 {
@@ -185,7 +191,9 @@ static void fill_operands(struct insn *i, const ZydisDecodedInstruction *d,
         bool visible = k < d->operand_count_visible;
         if (!visible) {
             u8 base = op->type == ZYDIS_OPERAND_TYPE_MEMORY ? gpr_slot(op->mem.base) : GPR_ZERO;
-            if (!have_mem && (base == RSI || base == RBX))
+            /* strings by RSI, XLAT, the masked moves; never ES:RDI */
+            bool mask = base == RDI && is_maskmov(d->mnemonic);
+            if (!have_mem && (base == RSI || base == RBX || mask))
                 i->seg = mem_segment(op->mem.segment, key);
             continue;
         }
