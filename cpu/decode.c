@@ -305,6 +305,16 @@ static int decode_unlocked(struct cpu *cpu, const u8 *bytes, int avail, u32 key,
     return len > 0 ? len + dropped : len;
 }
 
+/* What the library takes and AMD's processors do not (Intel's do): 0F 0D with a register, which is
+ * a NOP elsewhere, and VEX.W of VPEXTRD and VPINSRD outside 64-bit mode. */
+static bool amd_invalid(const ZydisDecodedInstruction *d, u32 key)
+{
+    if (d->opcode_map == ZYDIS_OPCODE_MAP_0F && d->opcode == 0x0d)
+        return d->raw.modrm.mod == 3;
+    return !(key & KEY_64) && d->encoding == ZYDIS_INSTRUCTION_ENCODING_VEX && d->raw.vex.W &&
+           (d->mnemonic == ZYDIS_MNEMONIC_VPEXTRD || d->mnemonic == ZYDIS_MNEMONIC_VPINSRD);
+}
+
 u16 decode_row(const struct cpu *cpu, const ZydisDecodedInstruction *d,
                const ZydisDecodedOperand *ops, u32 key)
 {
@@ -319,6 +329,8 @@ u16 decode_row(const struct cpu *cpu, const ZydisDecodedInstruction *d,
         return INSN_INVALID; /* SDM vol. 2, 2.3: no VEX in real and V86 mode */
     if (!cpu_has(cpu, FEAT_I386) &&
         (d->attributes & (ZYDIS_ATTRIB_HAS_OPERANDSIZE | ZYDIS_ATTRIB_HAS_ADDRESSSIZE)))
+        return INSN_INVALID;
+    if (cpu_is_amd(cpu) && amd_invalid(d, key))
         return INSN_INVALID;
     u16 id = cpu->blocks->first_row[d->mnemonic];
     while (id && !row_fits(cpu, &insn_rows[id], d, ops))
