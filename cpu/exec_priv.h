@@ -149,6 +149,14 @@ static always_inline bool is_canonical(u64 a)
 /* Segmentation: linear address of [off, off+size) after the checks of the mode; raises #GP(0) or
  * #SS(0). The slow part takes expand-down, wrap, null, non-canonical, real-mode limits. */
 gla seg_linear_slow(struct cpu *cpu, int s, gva off, u32 size, bool write);
+/* True when seg_linear raises nothing: what must come before a segment's fault can look first. */
+static always_inline bool seg_fits(const struct cpu *c, int s, gva off, u32 size, bool write)
+{
+    if (s == SEG_FLAT || c->mode == MODE_LONG64)
+        return true;
+    const struct seg *sg = &c->seg[s];
+    return (write ? sg->wok : sg->rok) && off + (u64)size - 1 <= sg->limit;
+}
 static always_inline gla seg_linear(struct cpu *c, int s, gva off, u32 size, bool write)
 {
     if (likely(s == SEG_FLAT))

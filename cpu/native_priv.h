@@ -123,6 +123,8 @@ static always_inline void native_mem(struct cpu *cpu, const struct insn *i, cons
                                      gva off)
 {
     bool store = s->access == STUB_STORE;
+    if (unlikely((s->gate & GATE_MF) && !seg_fits(cpu, i->seg, off, s->size, store)))
+        native_check_mf(cpu); /* an error that waits comes before the operand's faults */
     gla a = seg_linear(cpu, i->seg, off, s->size, store);
     if (unlikely(a & s->align)) {
         if (s->gate & GATE_MF)

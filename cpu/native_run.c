@@ -14,6 +14,8 @@
 #define EA_AX                op_ea(c, i)
 #define LIN_A8(off, size, w) (off)
 #define LIN_AX(off, size, w) seg_linear(c, i->seg, off, size, w)
+#define OK_A8(off, size, w)  true
+#define OK_AX(off, size, w)  seg_fits(c, i->seg, off, size, w)
 
 #define GATE(flag)                                                                                 \
     if (unlikely(c->flag))                                                                         \
@@ -56,6 +58,8 @@ static always_inline void note_none_mem(struct cpu *c, const struct insn *i, gva
         GATE(flag);                                                                                \
         c->cur = i;                                                                                \
         gva off = EA_##A;                                                                          \
+        if (unlikely(!OK_##A(off, s->size, w)))                                                    \
+            DISPATCH_TO(run_generic, c, i);                                                        \
         gla a = LIN_##A(off, s->size, w);                                                          \
         struct tlb_entry *e = tlb_slot(c, a);                                                      \
         if (unlikely(((a + s->size - 1u) & PAGE_MASK) != e->tag || (a & s->align)))                \
