@@ -25,6 +25,10 @@ void exec_jmp(struct cpu *cpu, const struct insn *i)
 void exec_call(struct cpu *cpu, const struct insn *i)
 {
     u64 target = i->kind[0] == OP_REL ? cpu->rip + i->imm : op_read(cpu, i, 0);
+    /* AMD finds out about the stack before it looks at a target that is not canonical */
+    if (unlikely(cpu->mode == MODE_LONG64 && !is_canonical(target) && i->osize == 8) &&
+        cpu_is_amd(cpu))
+        mem_probe_write(cpu, SEG_SS, cpu->gpr[RSP] - 8, 8);
     target = branch_target(cpu, target, i->osize);
     push(cpu, cpu->rip, i->osize);
     cpu->rip = target;
