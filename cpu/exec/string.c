@@ -201,7 +201,8 @@ static always_inline void compare(struct cpu *cpu, int size, u64 a, u64 b)
 static always_inline void cmps_one(struct cpu *cpu, const struct insn *i, int size)
 {
     gva si = addr_mask(cpu->gpr[RSI], i->asize), di = addr_mask(cpu->gpr[RDI], i->asize);
-    u64 a = mem_read(cpu, i->seg, si, size), b = mem_read(cpu, dest_seg(cpu), di, size);
+    u64 b = mem_read(cpu, dest_seg(cpu), di, size); /* first, as silicon does: which one faults */
+    u64 a = mem_read(cpu, i->seg, si, size);
     compare(cpu, size, a, b);
     str_advance(cpu, i, RSI, str_step(cpu, size, 1));
     str_advance(cpu, i, RDI, str_step(cpu, size, 1));
