@@ -65,23 +65,24 @@ void exec_popa(struct cpu *cpu, const struct insn *i)
     pop_commit(cpu, 8 * i->osize);
 }
 
+/* Pushes one by one, as silicon: a pushed frame pointer may be read again as a nested one, and a
+ * fault leaves what was pushed below the stack pointer, which has not moved. */
 void exec_enter(struct cpu *cpu, const struct insn *i)
 {
     int size = i->osize, level = i->imm2 & 31;
-    u64 m = stack_mask(cpu), sp = cpu->gpr[RSP], bp = cpu->gpr[RBP], v[33];
+    u64 m = stack_mask(cpu), sp = cpu->gpr[RSP], bp = cpu->gpr[RBP];
     /* With a 16-bit stack the frame pointer carries ESP's upper half. */
     u64 frame = (m == 0xffff ? sp & ~m : 0) | ((sp - (u64)size) & m),
         final = frame - (u64)(level * size) - (u16)i->imm;
-    int n = 0;
-    v[n++] = bp;
-    for (int k = 1; k < level; k++)
-        v[n++] = mem_read(cpu, SEG_SS, (bp - (u64)(k * size)) & m, size);
+
+    mem_write(cpu, SEG_SS, (sp -= (u64)size) & m, bp, size);
+    for (int k = 1; k < level; k++) {
+        u64 v = mem_read(cpu, SEG_SS, (bp - (u64)(k * size)) & m, size);
+        mem_write(cpu, SEG_SS, (sp -= (u64)size) & m, v, size);
+    }
     if (level > 0)
-        v[n++] = frame;
-    probe_push(cpu, n, size);
+        mem_write(cpu, SEG_SS, (sp - (u64)size) & m, frame, size);
     mem_probe_write(cpu, SEG_SS, final & m, 1);
-    for (int k = 0; k < n; k++)
-        mem_write(cpu, SEG_SS, (sp - (u64)((k + 1) * size)) & m, v[k], size);
     gpr_write(cpu, RBP, size, frame);
     set_sp(cpu, final);
 }
