@@ -142,15 +142,27 @@ void exec_int(struct cpu *cpu, const struct insn *i)
     deliver(cpu, (u8)i->imm, INTR_SOFT, false, 0);
 }
 
+/* INT3 and INTO are exceptions too: who catches those need not have gates for them. */
+static void caught_trap(struct cpu *cpu, int vector)
+{
+    if (likely(!cpu->catch_faults))
+        return;
+    cpu->gpr[GPR_BLOCK] += cpu->cur->len; /* a trap: reported behind the instruction */
+    cpu_raise(cpu, vector);
+}
+
 void exec_int3(struct cpu *cpu, const struct insn *i)
 {
+    caught_trap(cpu, EX_BP);
     deliver(cpu, EX_BP, INTR_TRAP, false, 0);
 }
 
 void exec_into(struct cpu *cpu, const struct insn *i)
 {
-    if (cpu->fl & AF_OF)
-        deliver(cpu, EX_OF, INTR_TRAP, false, 0);
+    if (!(cpu->fl & AF_OF))
+        return;
+    caught_trap(cpu, EX_OF);
+    deliver(cpu, EX_OF, INTR_TRAP, false, 0);
 }
 
 void exec_int1(struct cpu *cpu, const struct insn *i)
