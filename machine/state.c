@@ -72,6 +72,10 @@ void state_set(struct cpu *cpu, const struct cpu_regs *r)
     cpu->idtr = (struct dtable){r->idtr.base, r->idtr.limit};
     memcpy(cpu->xs.legacy, r->xsave, sizeof(cpu->xs.legacy));
     memcpy(cpu->xs.ymm_hi, r->xsave + offsetof(struct xstate, ymm_hi), sizeof(cpu->xs.ymm_hi));
+    memcpy(&cpu->fop, r->xsave + 6, sizeof(cpu->fop));
+    memcpy(&cpu->fip, r->xsave + 8, sizeof(cpu->fip));
+    memcpy(&cpu->fdp, r->xsave + 16, sizeof(cpu->fdp));
+    cpu->fcs = cpu->fds = 0;
     cpu_set_rflags(cpu, r->rflags | FL_1);
     cpu_state_written(cpu, paging);
 }
