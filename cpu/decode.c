@@ -348,8 +348,11 @@ ZyanStatus decode_full(const ZydisDecoder *dec, const u8 *bytes, int avail,
         d->raw.sib.base != 5)
         return st;
     for (int k = 0; k < d->operand_count_visible; k++)
-        if (ops[k].type == ZYDIS_OPERAND_TYPE_MEMORY)
+        if (ops[k].type == ZYDIS_OPERAND_TYPE_MEMORY) {
             ops[k].mem.base = ZYDIS_REGISTER_NONE;
+            ops[k].mem.disp.has_displacement = true;
+            ops[k].mem.disp.value = d->raw.disp.value;
+        }
     return st;
 }
 
