@@ -338,12 +338,27 @@ u16 decode_row(const struct cpu *cpu, const ZydisDecodedInstruction *d,
     return id;
 }
 
+/* F3 90 is PAUSE, but with REX.B it is XCHG R8, RAX with a prefix that means nothing (APM vol. 3,
+ * PAUSE), which the library overlooks: it gets to see another such prefix. */
+static ZyanStatus decode_exchange(const ZydisDecoder *dec, const u8 *bytes,
+                                  ZydisDecodedInstruction *d, ZydisDecodedOperand *ops)
+{
+    u8 copy[15];
+    memcpy(copy, bytes, d->length);
+    for (int k = 0; k < d->length; k++)
+        if (copy[k] == 0xf3)
+            copy[k] = 0x3e;
+    return ZydisDecoderDecodeFull(dec, copy, d->length, d, ops);
+}
+
 /* Zydis 4.0 with 32-bit addresses in 64-bit code: MOD 0 and a SIB base of 101b is "no base"
  * whatever REX.B says (SDM vol. 2, table 2-5), not R13. */
 ZyanStatus decode_full(const ZydisDecoder *dec, const u8 *bytes, int avail,
                        ZydisDecodedInstruction *d, ZydisDecodedOperand *ops)
 {
     ZyanStatus st = ZydisDecoderDecodeFull(dec, bytes, (ZyanUSize)avail, d, ops);
+    if (ZYAN_SUCCESS(st) && d->mnemonic == ZYDIS_MNEMONIC_PAUSE && d->raw.rex.B)
+        return decode_exchange(dec, bytes, d, ops);
     if (!ZYAN_SUCCESS(st) || !(d->attributes & ZYDIS_ATTRIB_HAS_SIB) || d->raw.modrm.mod != 0 ||
         d->raw.sib.base != 5)
         return st;

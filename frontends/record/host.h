@@ -36,7 +36,9 @@ struct host_case {
     int bits; /* 32 or 64 */
     u8 len;   /* of the instruction: tells its own INT3 from the filling */
     u16 max_steps;
-    bool rep; /* RIP unchanged means there is more to do */
+    u16 operand_size; /* notes of whoever made the case: */
+    u64 operand;      /* linear address of the visible memory operand; size 0: it has none */
+    bool rep;         /* RIP unchanged means there is more to do */
     struct host_state in;
     u32 n_in;
     struct host_cell mem_in[HOST_CELLS]; /* addresses outside the areas are ignored */

@@ -274,6 +274,10 @@ static void memory_operand(struct maker *m, const struct shape_op *o)
     if (o->seg == SEG_GS && m->c->bits == 32 && rnd_one_in(m->r, 3))    /* about the limit */
         t = GS_BASE + GS_LIMIT + 1 - n - 2 + rnd_below(m->r, 5);
     u64 got = reach(m, o, t);
+    if (!o->hidden) {
+        m->c->operand = got;
+        m->c->operand_size = (u16)n;
+    }
     fill_operand(m, o, got, n);
     u8 around[256];
     if (stack && o->hidden) { /* whatever the width turns out to be, and frames of ENTER */
@@ -315,6 +319,7 @@ static void special_registers(struct maker *m)
     if (starts(row, "XSAVE") || starts(row, "XRSTOR")) { /* components that all hosts have */
         g[RAX] = rnd_below(r, 8);
         g[RDX] = 0;
+        m->fixed |= 1 << RAX | 1 << RDX;
     }
     if (starts(row, "PCMPESTR") || starts(row, "VPCMPESTR")) {
         if (rnd_one_in(r, 2))
@@ -355,7 +360,7 @@ static bool dangerous(const struct maker *m)
     if (strcmp(m->row, "INT"))
         return false;
     u8 n = m->code[m->s->len - 1];
-    return n == 0x80 || n == 1;
+    return n == 0x80 || n == 1 || n == 3 || n == 4; /* Linux has user gates for the latter */
 }
 
 bool inputs_make(const struct testbed *tb, const struct form *f, struct rnd *r, struct host_case *c,
@@ -375,7 +380,10 @@ bool inputs_make(const struct testbed *tb, const struct form *f, struct rnd *r, 
     c->bits = f->bits;
     c->len = shape->len;
     c->rep = shape->rep;
+    for (int k = 0; k < shape->n; k++)
+        c->rep |= shape->op[k].vsib; /* gathers let traps in between their elements */
     c->max_steps = 64;
+    c->operand_size = 0;
 
     for (int k = 0; k < 16; k++) {
         u64 v = value_int(r);

@@ -2,6 +2,7 @@
  * frontends/record/session.c - see session.h.
  */
 #include "frontends/record/inputs.h"
+#include "frontends/record/layout.h"
 #include "frontends/record/ours.h"
 #include "frontends/record/session.h"
 
@@ -36,6 +37,8 @@ const char *session_excluded(int row)
         const char *name, *why;
     } other[] = {
         {"INT1", "its trap cannot be told from a single step"},
+        {"SYSEXIT", "a host's hypervisor may answer instead of the processor"},
+        {"SYSRET", "a host's hypervisor may answer instead of the processor"},
         {"RDRAND", "random"},
         {"RDSEED", "random"},
     };
@@ -118,14 +121,23 @@ void session_close(struct session *s)
 /* What the step itself left in the results. */
 static void normalise(struct host_case *c, const char *row)
 {
-    if (strncmp(row, "PUSHF", 5) || c->vector >= 0)
+    u32 at, n = 0;
+    u8 keep;
+    if (c->vector >= 0)
         return;
-    u32 flags_at = (u32)c->out.gpr[4] + 1; /* TF was on: not so in the vector */
-    u32 n = 0;
+    if (!strncmp(row, "PUSHF", 5)) {
+        at = (u32)c->out.gpr[4] + 1; /* TF was on: not so in the vector */
+        keep = (u8)~FLAG_TF_HIGH;
+    } else if (!strncmp(row, "FXSAVE", 6) || !strncmp(row, "XSAVE", 5)) {
+        at = (u32)c->operand + 30; /* MXCSR_MASK: misaligned SSE is no feature of our models */
+        keep = 0;
+    } else {
+        return;
+    }
     for (u32 k = 0; k < c->n_out && k < HOST_CELLS; k++) {
         struct host_cell x = c->mem_out[k];
-        if (x.addr == flags_at) {
-            x.value &= (u8)~FLAG_TF_HIGH;
+        if (x.addr == at) {
+            x.value &= keep;
             u8 was = 0;
             for (u32 j = 0; j < c->n_in; j++)
                 if (c->mem_in[j].addr == x.addr)
@@ -171,10 +183,23 @@ static void verify(struct session *s, const struct session_case *x)
     }
 }
 
-/* Kernel addresses: Linux does not say what is there. */
-static bool usable(const struct host_case *c)
+static bool usable(const struct host_case *c, const char *row)
 {
-    return c->end == HOST_OK && c->cr2 < 1ull << 47 && c->n_out <= HOST_CELLS;
+    if (c->end != HOST_OK || c->n_out > HOST_CELLS)
+        return false;
+    if (c->cr2 >> 47) /* kernel addresses: Linux does not say what is there */
+        return false;
+    bool wide = c->operand_size > 32 || !strcmp(row, "FLDENV") || !strcmp(row, "FNSTENV");
+    if (wide &&
+        c->vector >= 0) /* which part of the operand is reached first is nobody's business */
+        return !c->n_out && (c->vector != 14 || c->cr2 == c->operand || !(c->cr2 & 0xfff));
+    /* bytes that the mask leaves out may fault or not */
+    if (strstr(row, "MASKMOVDQU") || !strcmp(row, "MASKMOVQ"))
+        return c->vector < 0;
+    /* whether UD0 and UD1 have a ModRM byte that must be there is the vendor's choice */
+    if (!strcmp(row, "UD0") || !strcmp(row, "UD1"))
+        return arena_offset(c->in.rip + c->len - 1) >= 0;
+    return true;
 }
 
 static enum status flush(struct session *s, int n, int *number,
@@ -187,11 +212,11 @@ static enum status flush(struct session *s, int n, int *number,
         struct pending *p = &s->pending[k];
         struct session_row *sr = &s->rows[p->form->shape.row];
         struct insns_row row;
-        if (!usable(c)) {
+        insns_row(p->form->shape.row, &row);
+        if (!usable(c, row.name)) {
             sr->dropped++;
             continue;
         }
-        insns_row(p->form->shape.row, &row);
         normalise(c, row.name);
         struct session_case x = {p->form,       &p->shape,          c,
                                  FLAGS_COUNTED, p->form->shape.row, (*number)++};
