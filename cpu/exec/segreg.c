@@ -310,7 +310,5 @@ void exec_arpl(struct cpu *cpu, const struct insn *i)
     bool raise = (dst & 3) < rpl;
     if (raise)
         op_write(cpu, i, 0, (u64)((dst & 0xfffc) | rpl));
-    else if (i->kind[0] == OP_MEM)
-        mem_probe_write(cpu, i->seg, op_ea(cpu, i), 2);
     set_zf(cpu, raise);
 }

@@ -35,19 +35,11 @@ void exec_pop(struct cpu *cpu, const struct insn *i)
     }
 }
 
-/* Raises what pushing n values would, before any is written. */
-static void probe_push(struct cpu *cpu, int n, int size)
-{
-    u64 sp = cpu->gpr[RSP], m = stack_mask(cpu);
-    for (int k = 1; k <= n; k++)
-        mem_probe_write(cpu, SEG_SS, (sp - (u64)(k * size)) & m, (u32)size);
-}
-
+/* What was pushed before a fault stays, below the stack pointer, which has not moved. */
 void exec_pusha(struct cpu *cpu, const struct insn *i)
 {
     int size = i->osize;
     u64 sp = cpu->gpr[RSP], m = stack_mask(cpu);
-    probe_push(cpu, 8, size);
     for (int r = 0; r < 8; r++)
         mem_write(cpu, SEG_SS, (sp - (u64)((r + 1) * size)) & m, cpu->gpr[r], size);
     set_sp(cpu, sp - (u64)(8 * size));
