@@ -246,6 +246,11 @@ static always_inline const u8 *mem_read_ptr(struct cpu *c, int s, gva off, int s
 }
 void mem_probe_read(struct cpu *cpu, int s, gva off, u32 len); /* len <= 4096 */
 void mem_probe_write(struct cpu *cpu, int s, gva off, u32 len);
+/* #AC unless [s:off] is aligned, while alignment checking is on: for operands that are no scalars.
+ */
+void check_alignment(struct cpu *cpu, int s, gva off, u32 align);
+/* These three never raise #AC. */
+void mem_probe_write_bytes(struct cpu *cpu, int s, gva off, u32 len);
 void mem_read_bytes(struct cpu *cpu, int s, gva off, void *buf, u32 len);
 void mem_write_bytes(struct cpu *cpu, int s, gva off, const void *buf, u32 len);
 

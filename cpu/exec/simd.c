@@ -122,7 +122,8 @@ void exec_maskmovq(struct cpu *cpu, const struct insn *i)
     maskmov_bytes(cpu, i, data, mask, 8);
 }
 
-/* ---- VMASKMOV -------------------------------------------------------------------------------- */
+/* ---- VMASKMOV: never #AC
+ * -------------------------------------------------------------------------------- */
 static void maskmov(struct cpu *cpu, const struct insn *i, int es)
 {
     u8 mask[32], v[32] = {0};
@@ -135,17 +136,17 @@ static void maskmov(struct cpu *cpu, const struct insn *i, int es)
     if (i->kind[0] != OP_MEM) {
         for (int k = 0; k < n; k += es)
             if (ON(k))
-                st_le(v + k, mem_read(cpu, seg, addr_mask(off + (u64)k, asize), es), es);
+                mem_read_bytes(cpu, seg, addr_mask(off + (u64)k, asize), v + k, (u32)es);
         vec_set(cpu, i->reg[0], v);
         return;
     }
     vec_get(cpu, i->reg[2], v);
     for (int k = 0; k < n; k += es)
         if (ON(k))
-            mem_probe_write(cpu, seg, addr_mask(off + (u64)k, asize), (u32)es);
+            mem_probe_write_bytes(cpu, seg, addr_mask(off + (u64)k, asize), (u32)es);
     for (int k = 0; k < n; k += es)
         if (ON(k))
-            mem_write(cpu, seg, addr_mask(off + (u64)k, asize), ld_le(v + k, es), es);
+            mem_write_bytes(cpu, seg, addr_mask(off + (u64)k, asize), v + k, (u32)es);
 #undef ON
 }
 
@@ -177,8 +178,9 @@ static void gather(struct cpu *cpu, const struct insn *i, int is, int es)
         }
         u64 x = is == 4 ? (u64)(i64)(i32)ld_u32(index + 4 * k) : ld_u64(index + 8 * k);
         gva ea = addr_mask(cpu->gpr[i->base] + (x << i->scale) + (u64)i->disp, i->asize);
-        u64 v = mem_read(cpu, i->seg, ea, es);
-        st_le(vec_at(cpu, dst, k * es), v, es);
+        u8 v[8];
+        mem_read_bytes(cpu, i->seg, ea, v, (u32)es); /* never #AC */
+        memcpy(vec_at(cpu, dst, k * es), v, (size_t)es);
         st_le(m, 0, es);
     }
     u8 v[32];

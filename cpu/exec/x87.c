@@ -180,6 +180,7 @@ void exec_fnstenv(struct cpu *cpu, const struct insn *i)
     gva off = op_ea(cpu, i);
 
     check_gate(cpu, GATE_X87);
+    check_alignment(cpu, i->seg, off, n == 14 ? 2 : 4);
     mem_probe_write(cpu, i->seg, off, n);
     __asm__ volatile("fnstenv %0" : "=m"(env));
     env_to_guest(cpu, env, out, n);
@@ -193,6 +194,7 @@ void exec_fldenv(struct cpu *cpu, const struct insn *i)
 
     check_gate(cpu, GATE_X87);
     native_check_mf(cpu);
+    check_alignment(cpu, i->seg, op_ea(cpu, i), n == 14 ? 2 : 4);
     mem_read_bytes(cpu, i->seg, op_ea(cpu, i), in, n);
     struct pointers p = env_from_guest(cpu, in, n, env);
     __asm__ volatile("fldenv %0" : : "m"(env));
@@ -206,6 +208,7 @@ void exec_fnsave(struct cpu *cpu, const struct insn *i)
     gva off = op_ea(cpu, i);
 
     check_gate(cpu, GATE_X87);
+    check_alignment(cpu, i->seg, off, env == 14 ? 2 : 4);
     mem_probe_write(cpu, i->seg, off, env + 80);
     __asm__ volatile("fnsave %0" : "=m"(image));
     env_to_guest(cpu, image, out, env);
@@ -221,6 +224,7 @@ void exec_frstor(struct cpu *cpu, const struct insn *i)
 
     check_gate(cpu, GATE_X87);
     native_check_mf(cpu);
+    check_alignment(cpu, i->seg, op_ea(cpu, i), env == 14 ? 2 : 4);
     mem_read_bytes(cpu, i->seg, op_ea(cpu, i), in, env + 80);
     struct pointers p = env_from_guest(cpu, in, env, image);
     memcpy(image + 28, in + env, 80);

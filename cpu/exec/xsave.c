@@ -91,6 +91,7 @@ static void fxsave(struct cpu *cpu, const struct insn *i, bool wide)
 {
     u8 im[416];
     check_gate(cpu, GATE_X87);
+    check_alignment(cpu, i->seg, op_ea(cpu, i), 4); /* AMD: beyond that it is #GP */
     gva off = area(cpu, i, 16);
     u32 n = 160 + vec_bytes(cpu);
     mem_probe_write(cpu, i->seg, off, 512);
@@ -102,6 +103,7 @@ static void fxrstor(struct cpu *cpu, const struct insn *i, bool wide)
 {
     u8 im[512];
     check_gate(cpu, GATE_X87);
+    check_alignment(cpu, i->seg, op_ea(cpu, i), 4); /* AMD: beyond that it is #GP */
     gva off = area(cpu, i, 16);
     mem_read_bytes(cpu, i->seg, off, im, 512);
     check_mxcsr(cpu, ld_u32(im + 24));

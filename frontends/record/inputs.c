@@ -393,7 +393,7 @@ bool inputs_make(const struct testbed *tb, const struct form *f, struct rnd *r, 
     c->in.rflags = 0x202 | (rnd_next(r) & FLAGS_ARITH);
     if (rnd_one_in(r, 4))
         c->in.rflags |= FLAG_DF;
-    if (!getenv("NOAC") && rnd_one_in(r, 12))
+    if (!getenv("NOAC") && (getenv("ALLAC") || rnd_one_in(r, 12)))
         c->in.rflags |= FLAG_AC;
     place_code(m);
     special_registers(m);

@@ -94,6 +94,13 @@ void mem_probe_write(struct cpu *cpu, int s, gva off, u32 len)
 {
     at(off, len);
 }
+void mem_probe_write_bytes(struct cpu *cpu, int s, gva off, u32 len)
+{
+    at(off, len);
+}
+void check_alignment(struct cpu *cpu, int s, gva off, u32 align)
+{
+}
 void mem_probe_read(struct cpu *cpu, int s, gva off, u32 len)
 {
     at(off, len);
