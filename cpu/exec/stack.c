@@ -74,7 +74,7 @@ void exec_enter(struct cpu *cpu, const struct insn *i)
     }
     if (level > 0)
         mem_write(cpu, SEG_SS, (sp - (u64)size) & m, frame, size);
-    mem_probe_write(cpu, SEG_SS, final & m, 1);
+    mem_probe_write(cpu, SEG_SS, final & m, (u32)size);
     gpr_write(cpu, RBP, size, frame);
     set_sp(cpu, final);
 }
