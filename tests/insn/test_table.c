@@ -135,8 +135,19 @@ static const struct {
     {ZYDIS_MNEMONIC_FEMMS, "3DNow!: of this set only PREFETCH and PREFETCHW"},
 };
 
+/* AMD's processors do not decode these; Intel's do. */
+static bool amd_refuses(const ZydisDecodedInstruction *d)
+{
+    if (d->opcode_map == ZYDIS_OPCODE_MAP_0F && d->opcode == 0x0d)
+        return d->raw.modrm.mod == 3;
+    return d->machine_mode != ZYDIS_MACHINE_MODE_LONG_64 && d->raw.vex.W &&
+           (d->mnemonic == ZYDIS_MNEMONIC_VPEXTRD || d->mnemonic == ZYDIS_MNEMONIC_VPINSRD);
+}
+
 static bool offered(const struct cpu *cpu, const ZydisDecodedInstruction *d)
 {
+    if (cpu_is_amd(cpu) && amd_refuses(d))
+        return false;
     enum feature f = sweep_feature(d->meta.isa_set);
     if (f == FEAT_COUNT || (f != FEAT_ALWAYS && !cpu_has(cpu, f)))
         return false;
