@@ -8,11 +8,12 @@ Last line: N passed, N failed, N skipped.
 import argparse
 import os
 import random
+import re
 import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from rsp import Client, Failure, Machine, check, equal, escape, frame  # noqa: E402
+from rsp import TIMEOUT, Client, Failure, Machine, check, equal, escape, frame  # noqa: E402
 
 
 def out(port, value):
@@ -328,6 +329,32 @@ def kill(run):
 def without_a_client(run):
     with run(COUNT, hold=False) as m:
         m.wait(5)
+
+
+@test
+def signals_end_it_while_it_stands(run):
+    for connect in (False, True):
+        with run(COUNT) as m:
+            if connect:
+                c = m.connect()  # kept: a client that goes lets the machine run
+                equal(c.ask("qC"), "QC1", "qC")
+            else:
+                time.sleep(0.1)
+            m.process.terminate()
+            m.wait(10)
+
+
+@test
+def tcp(run):
+    with run(COUNT, "-gdb", "tcp::0") as m:
+        limit = time.monotonic() + TIMEOUT
+        while not re.search(r"remote 127.0.0.1:\d+\n", m.text()):
+            check(time.monotonic() < limit, "no port in", m.text())
+            time.sleep(0.05)
+        port = int(re.search(r"remote 127.0.0.1:(\d+)\n", m.text())[1])
+        c = Client(("127.0.0.1", port))
+        equal(c.ask("?"), "T05thread:01;", "?")
+        equal(c.ask("c"), "W05", "end")
 
 
 @test

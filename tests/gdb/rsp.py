@@ -42,7 +42,8 @@ class Client:
     """One connection. `acks` until no_acks() is called."""
 
     def __init__(self, path, alive=lambda: True):
-        self.s = socket.socket(socket.AF_UNIX)
+        tcp = isinstance(path, tuple)
+        self.s = socket.socket(socket.AF_INET if tcp else socket.AF_UNIX)
         self.s.settimeout(TIMEOUT)
         limit = time.monotonic() + TIMEOUT
         while True:

@@ -221,3 +221,48 @@ Test(debug, limits)
     cr_expect_eq(vm_debug_insert(m.vm, &b), ST_OK);
     expect_end(&m, 15);
 }
+
+Test(debug, watch_met_by_a_step)
+{
+    SETUP(counting_rom);
+    struct vm_break at = {VM_BREAK_SOFT, LOOP, 1}, b = {VM_WATCH_WRITE, 0x1234, 1};
+    vm_debug_insert(m.vm, &at);
+    vm_debug_insert(m.vm, &b);
+    expect_stop(&m, VM_DEBUG_BREAK, LOOP);
+    vm_debug_step(m.vm, 0, true);
+    expect_stop(&m, VM_DEBUG_WATCH, DEC);
+    vm_debug_step(m.vm, 0, true);
+    expect_stop(&m, VM_DEBUG_STEP, JNZ);
+    vm_debug_remove_all(m.vm);
+    expect_end(&m, 15);
+}
+
+Test(debug, interrupts_wait_during_steps)
+{
+    struct machine m;
+    memset(&code, 0, sizeof(code));
+    machine_init(&m);
+    CODE(&code, 0xbc, 0x00, 0x70);                               /* mov sp, 7000h */
+    CODE(&code, 0xc6, 0x06, 0x00, 0x05, 0xcf);                   /* mov byte [500h], cf (iret) */
+    CODE(&code, 0xc7, 0x06, 0x20, 0x00, 0x00, 0x05);             /* mov word [20h], 500h */
+    CODE(&code, 0xc7, 0x06, 0x22, 0x00, 0x00, 0x00);             /* mov word [22h], 0 */
+    CODE(&code, 0xb0, 0x11, 0xe6, 0x20, 0xb0, 0x08, 0xe6, 0x21); /* PIC: vectors from 8 */
+    CODE(&code, 0xb0, 0x04, 0xe6, 0x21, 0xb0, 0x01, 0xe6, 0x21);
+    CODE(&code, 0xb0, 0xfe, 0xe6, 0x21);                         /* IRQ 0 only */
+    CODE(&code, 0xb0, 0x34, 0xe6, 0x43, 0xb0, 0x20, 0xe6, 0x40); /* PIT: every 32 ticks */
+    CODE(&code, 0xb0, 0x00, 0xe6, 0x40, 0xfb);                   /* sti */
+    u64 loop = 0xf0000 + code.n;
+    CODE(&code, 0xeb, 0xfe);
+    load_rom(&m, &code);
+    struct vm_break b = {VM_BREAK_SOFT, loop, 1}, handler = {VM_BREAK_SOFT, 0x500, 1};
+    vm_debug_insert(m.vm, &b);
+    expect_stop(&m, VM_DEBUG_BREAK, loop);
+    vm_debug_remove(m.vm, &b);
+    for (int k = 0; k < 5000; k++) { /* 80 us: the timer has fired at 27 */
+        vm_debug_step(m.vm, 0, true);
+        expect_stop(&m, VM_DEBUG_STEP, loop);
+    }
+    vm_debug_insert(m.vm, &handler);
+    expect_stop(&m, VM_DEBUG_BREAK, 0x500);
+    vm_free(m.vm);
+}
