@@ -55,7 +55,7 @@ stepi
 info registers rip
 set $old = $ymm0.v4_int64[3]
 set $ymm0.v4_int64[3] = 0x123456789
-flushregs
+maintenance flush register-cache
 print/x $ymm0.v4_int64
 set $ymm0.v4_int64[3] = $old
 detach
