@@ -63,6 +63,8 @@ static void kill_block(struct cpu *cpu, struct block *b)
         p = &(*p)->hash_next;
     if (*p)
         *p = b->hash_next;
+    if (b->hot)
+        cpu->engine->killed(cpu, b);
     b->cost = BLOCK_DEAD; /* nobody enters it any more: links and the jump cache ask for the cost */
     if (b == cpu->block) {
         for (int k = 0; k < b->n; k++)
@@ -171,6 +173,8 @@ static void forget_all(struct cpu *cpu)
     }
     bs->arena_used = 0;
     bs->flush_wanted = false;
+    if (cpu->engine)
+        cpu->engine->reset(cpu);
 }
 
 static u64 arena_size_of(const struct block *b)
@@ -332,7 +336,11 @@ static struct block *build(struct cpu *cpu, gla lin, const struct itlb_entry *pa
     if (cpu->tracer || stop) {
         b->first = b->insn[0].run;
         b->insn[0].run = stop ? run_break : run_traced;
+    } else if (cpu->engine && !once && !second && first.ram && off) {
+        b->first = b->insn[0].run;
+        b->insn[0].run = run_counted;
     }
+    b->hot_lin = NOT_HOT;
     b->bytes = (u16)off;
     b->cost = b->n;
     struct sentinel *s = block_sentinel(b);

@@ -28,6 +28,7 @@ enum status cpu_new(const struct cpu_config *c, struct cpu **out, struct error *
     if (!cpu)
         return fail(err, ST_NOMEM, "out of memory for a CPU");
     memset(cpu, 0, sizeof(*cpu));
+    cpu->self = cpu;
     cpu->id = c->id;
     cpu->clk = c->clk;
     cpu->mem = c->mem;

@@ -204,9 +204,12 @@ struct cpu {
     u16 fl;                 /* arithmetic flags as LAHF and SETO give them: AH | AL (OF in bit 0) */
     u8 view;                /* enum mmu_view of ordinary data accesses */
     u8 cpl;
-    u32 flsys;             /* the other EFLAGS bits, FL_1 included; arithmetic bits are 0 here */
-    u32 key;               /* enum block_key of the current mode */
-    u32 pending;           /* enum cpu_pending; 0: nothing to look at between blocks */
+    u32 flsys;     /* the other EFLAGS bits, FL_1 included; arithmetic bits are 0 here */
+    u32 key;       /* enum block_key of the current mode */
+    u32 pending;   /* enum cpu_pending; 0: nothing to look at between blocks */
+    u32 vec_state; /* the translator's: what of the vector state is on the host (bt_priv.h) */
+    u64 bt_scratch;
+    struct cpu *self;      /* for code that reaches the CPU through a segment base */
     u8 mode;               /* enum cpu_mode */
     bool fpu_trap;         /* CR0.EM or TS: x87/MMX must look before running */
     bool sse_trap;         /* CR0.EM, TS or !OSFXSR */
@@ -271,6 +274,8 @@ struct cpu {
 
     struct blocks *blocks;
     struct native *native;
+    const struct cpu_engine *engine; /* a translator, or NULL (bt/ sets it) */
+    void *engine_ctx;
     struct cpu_tracer *tracer; /* NULL: nobody watches (cpu_set_tracer) */
     struct breaks *breaks;     /* NULL: never had any */
     bool hold_intr;            /* interrupts and NMIs wait: a debugger's step */

@@ -186,10 +186,10 @@ const u8 *mem_read_ptr_slow(struct cpu *cpu, int s, gla a, int size);
 /* The entry for a in the current view. */
 static always_inline struct tlb_entry *tlb_slot(const struct cpu *c, gla a)
 {
-    return &c->tlb[(a >> PAGE_SHIFT) & (TLB_SIZE - 1)];
+    return &c->tlb[tlb_index(a)];
 }
 
-#define TLB_HIT(c, e, tag, a, size) likely((((a) + (u64)((size)-1)) & PAGE_MASK) == (e)->tag)
+#define TLB_HIT(c, e, tag, a, size) likely(tlb_fits((e)->tag, (a), (u32)(size)))
 
 static always_inline u64 lin_read(struct cpu *c, int s, gla a, int size)
 {

@@ -115,6 +115,19 @@ const struct insn *run_fall(struct cpu *c, const struct insn *i)
     return jump_any(c);
 }
 
+/* The first instruction of a block that may become worth translating. */
+const struct insn *run_counted(struct cpu *c, const struct insn *i)
+{
+    struct block *b = c->block;
+    run_fn *f = b->first;
+    if (unlikely(++b->heat >= c->engine->heat)) {
+        run_fn *hot = c->engine->translate(c, b);
+        f = hot ? hot : f;
+        b->insn[0].run = f;
+    }
+    DISPATCH_CALL(f(c, i));
+}
+
 /* The first instruction of a block while a tracer is set. */
 const struct insn *run_traced(struct cpu *c, const struct insn *i)
 {
@@ -361,10 +374,13 @@ static noinline enum cpu_exit run_loop(struct cpu *c, bool single)
 
 static enum cpu_exit run_slice(struct cpu *c, i64 n, bool single)
 {
+    n = MIN(n, (i64)BLOCK_DEAD - 1); /* what a dead block costs must be too much */
     c->left = c->slice = n;
     c->stolen = 0;
     c->kicked = 0;
     native_enter(c);
+    if (c->engine)
+        c->engine->enter(c);
     enum cpu_exit why = run_loop(c, single);
     native_leave(c);
     if (unlikely(c->pending & PEND_DEBUG)) {

@@ -16,6 +16,7 @@
 #ifndef CPU_INTERP_PRIV_H
 #define CPU_INTERP_PRIV_H
 
+#include "cpu/engine.h"
 #include "cpu/exec_priv.h"
 
 enum {
@@ -26,6 +27,7 @@ enum {
     HASH_SIZE = 1 << HASH_BITS,
     BLOCK_DEAD = 0x40000000, /* cost of a dead block */
 };
+#define NOT_HOT 0x8000000000000001ull /* no canonical address */
 
 struct sentinel {
     run_fn *run;           /* fall through */
@@ -49,6 +51,11 @@ struct block {
     struct block *hash_next;
     struct code_page *page[2];
     struct block *page_next[2];
+    u64 hot_lin;      /* where the translation runs: the linear address, or NOT_HOT */
+    const u8 *hot;    /* host code, entered with the guest's registers in the host's */
+    const u8 *hot_rx; /* the same where it is executable */
+    u8 *hot_cost;     /* where that code has the block's cost */
+    u32 heat;
     run_fn *first; /* the handler of insn[0] whose place run_traced or run_break took */
     struct trace_mark mark;
     struct insn insn[]; /* n, then the sentinel */
@@ -108,7 +115,7 @@ run_fn *native_run_for(const struct insn *i);
 /* Replaces the handlers of a compare and a conditional branch at the block's end by one. */
 void fuse_last(struct block *b);
 
-run_fn run_generic, run_exit, run_branch, run_fall, run_dead, run_traced;
+run_fn run_generic, run_exit, run_branch, run_fall, run_dead, run_traced, run_counted;
 run_fn run_break; /* breaks.c */
 
 static always_inline u32 jc_index(gla lin)

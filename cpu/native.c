@@ -11,6 +11,7 @@
  * vol. 3, 2.5 (CR0.EM, MP, TS, NE), 6.15 (#MF, #XM).
  */
 #include "cpu/native_priv.h"
+#include "cpu/engine.h"
 #include "base/log.h"
 
 #include <signal.h>
@@ -42,6 +43,13 @@ static void on_sigfpe(int sig, siginfo_t *info, void *context)
         r[REG_RIP] = (greg_t)(uintptr_t)native_fault;
         r[REG_EFL] &= ~(greg_t)0x400; /* DF clear, as C expects */
         return;
+    }
+    if (cpu && cpu->engine) {
+        u64 pc = cpu->engine->fault_at(cpu, (u64)r[REG_RIP]);
+        if (pc) {
+            r[REG_RIP] = (greg_t)pc;
+            return;
+        }
     }
     signal(sig, SIG_DFL); /* the instruction runs again, and ends the process */
 }

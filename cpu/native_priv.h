@@ -132,7 +132,7 @@ static always_inline void native_mem(struct cpu *cpu, const struct insn *i, cons
         raise_gp0(cpu);
     }
     struct tlb_entry *e = tlb_slot(cpu, a);
-    if (likely(((a + s->size - 1u) & PAGE_MASK) == (store ? e->wtag : e->rtag)))
+    if (likely(tlb_fits(store ? e->wtag : e->rtag, a, s->size)))
         stub_call(cpu, s, (void *)(a + e->add));
     else
         native_mem_slow(cpu, i, s, off, a);

@@ -62,7 +62,7 @@ static always_inline void note_none_mem(struct cpu *c, const struct insn *i, gva
             DISPATCH_TO(run_generic, c, i);                                                        \
         gla a = LIN_##A(off, s->size, w);                                                          \
         struct tlb_entry *e = tlb_slot(c, a);                                                      \
-        if (unlikely(((a + s->size - 1u) & PAGE_MASK) != e->tag || (a & s->align)))                \
+        if (unlikely(!tlb_fits(e->tag, a, s->size) || (a & s->align)))                             \
             DISPATCH_TO(run_generic, c, i);                                                        \
         stub_call(c, s, (void *)(a + e->add));                                                     \
         note##_mem(c, i, off);                                                                     \

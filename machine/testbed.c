@@ -3,6 +3,7 @@
  */
 #include "machine/testbed.h"
 #include "machine/state_priv.h"
+#include "machine/engine_priv.h"
 #include "machine/testbed_priv.h"
 #include "base/log.h"
 #include "bus/ram.h"
@@ -24,7 +25,11 @@ struct cpu *testbed_cpu(const struct testbed *tb)
     return tb->cpu;
 }
 
+#ifdef TRV_HAVE_BT
+static const char *const engines[] = {"interp", "generic", "bt", NULL};
+#else
 static const char *const engines[] = {"interp", "generic", NULL};
+#endif
 
 const char *const *testbed_engines(void)
 {
@@ -34,8 +39,13 @@ const char *const *testbed_engines(void)
 enum status testbed_new(const struct testbed_config *c, struct testbed **out, struct error *err)
 {
     bool generic = c->engine && !strcmp(c->engine, "generic");
-    if (c->engine && !generic && strcmp(c->engine, "interp"))
-        return fail(err, ST_INVAL, "unknown engine '%s' (available: interp, generic)", c->engine);
+    /* blocks here run once or twice: translated at once */
+    const char *engine = generic ? "interp" : c->engine ? c->engine : "interp";
+    if (!strcmp(engine, "bt"))
+        engine = "bt-hot";
+    if (!engine_known(engine))
+        return fail(err, ST_INVAL, "unknown engine '%s' (available: interp, generic, bt)",
+                    c->engine);
     struct testbed *tb = calloc(1, sizeof(*tb));
     if (!tb)
         return fail(err, ST_NOMEM, "out of memory");
@@ -52,6 +62,8 @@ enum status testbed_new(const struct testbed_config *c, struct testbed **out, st
             .model = c->cpu, .clk = tb->clk, .mem = tb->mem, .ports = tb->ports, .ram = tb->ram};
         st = cpu_new(&cc, &tb->cpu, err);
     }
+    if (st == ST_OK)
+        st = engine_attach(tb->cpu, engine, err);
     if (st != ST_OK) {
         testbed_free(tb);
         return st;
@@ -66,6 +78,7 @@ void testbed_free(struct testbed *tb)
 {
     if (!tb)
         return;
+    engine_detach(tb->cpu);
     cpu_free(tb->cpu);
     space_free(tb->mem);
     space_free(tb->ports);

@@ -5,6 +5,7 @@
  * halted CPU sleeps in the inbox until the next deadline, so an idle guest costs nothing.
  */
 #include "machine/vm_priv.h"
+#include "machine/engine_priv.h"
 #include "base/log.h"
 #include "devices/acpi_pm.h"
 
@@ -142,12 +143,8 @@ static enum status check_config(const struct vm_config *c, struct error *err)
 {
     if (c->machine && strcmp(c->machine, "pc"))
         return fail(err, ST_INVAL, "unknown machine '%s' (available: pc)", c->machine);
-    const char *const *e = vm_engines();
-    while (c->engine && *e && strcmp(*e, c->engine))
-        e++;
-    if (!*e)
-        return fail(err, ST_INVAL,
-                    "unknown engine '%s' (available: interp, generic, interp-stress)", c->engine);
+    if (!engine_known(c->engine))
+        return fail(err, ST_INVAL, "unknown engine '%s' (available: %s)", c->engine, engine_list());
     if (c->ram_size < MIB || c->ram_size > 64 * GIB || (c->ram_size & ~PAGE_MASK))
         return fail(err, ST_INVAL, "memory size must be 1 MiB to 64 GiB, a multiple of 4 KiB");
     if (c->initrd_path && !c->kernel_path)
@@ -201,16 +198,17 @@ enum status vm_new(const struct vm_config *c, struct vm **out, struct error *err
     }
     if (st == ST_OK) {
         vm->cpu->sequenced = c->icount;
-        vm->cpu->plain = c->engine && !strcmp(c->engine, "generic");
-        vm->block_max = c->engine && !strcmp(c->engine, "interp-stress") ? 1 : 0;
-        vm->cpu->block_max = vm->block_max;
-        vm->trv = (struct trv){TRV_ENGINE_INTERP, TRV_PERSONALITY_BARE};
+        vm->trv = (struct trv){engine_trv_id(c->engine), TRV_PERSONALITY_BARE};
         vm->cpu->hypercall = trv_hypercall;
         vm->cpu->hypercall_ctx = &vm->trv;
         clock_set_kick(vm->clk, clock_kick, vm);
         inbox_set_kick(vm->inbox, inbox_kick, vm);
         st = c->bare ? bare_new(vm, err) : pc_new(vm, err);
     }
+    if (st == ST_OK)
+        st = engine_attach(vm->cpu, c->engine, err);
+    if (st == ST_OK)
+        vm->block_max = vm->cpu->block_max;
     if (st == ST_OK)
         st = vm_power_on(vm, err);
     if (st == ST_OK && !c->bare)
@@ -235,6 +233,7 @@ void vm_free(struct vm *vm)
         device_destroy(vm->devices[k]);
     for (int k = 0; k < VM_MAX_IDE; k++)
         block_close(vm->cfg.ide[k].block);
+    engine_detach(vm->cpu);
     cpu_free(vm->cpu);
     space_free(vm->mem);
     space_free(vm->ports);
@@ -449,8 +448,7 @@ const char *const *vm_cpu_models(void)
 
 const char *const *vm_engines(void)
 {
-    static const char *const names[] = {"interp", "generic", "interp-stress", NULL};
-    return names;
+    return engine_names();
 }
 
 const char *const *vm_machines(void)

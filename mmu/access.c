@@ -76,7 +76,7 @@ void mmu_write_slow(struct mmu *m, int view, gla a, u64 val, int size)
             phys_write(m, k < first ? p0 + (u64)k : p1 + (u64)(k - first), val >> (8 * k), 1);
         return;
     }
-    const struct stlb_entry *s = &m->stlb[view][(a >> PAGE_SHIFT) & (STLB_SIZE - 1)];
+    const struct stlb_entry *s = &m->stlb[view][tlb_index(a) & (STLB_SIZE - 1)];
     if (s->write && s->tag == (a & PAGE_MASK) && s->gen == m->gens[s->global] &&
         s->ram->page_flags[s->ram_off >> PAGE_SHIFT]) {
         st_le(s->write + (a & ~PAGE_MASK), val, size);

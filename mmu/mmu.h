@@ -33,8 +33,8 @@ enum mmu_access { ACC_READ, ACC_WRITE, ACC_FETCH };
 /* Page-fault error code (SDM vol. 3, 4.7). */
 enum { PF_P = 1, PF_W = 2, PF_U = 4, PF_RSVD = 8, PF_I = 16 };
 
-/* 32 bytes; a tag is the page's linear address, TLB_NONE matches nothing. The access fits when
- * ((gla + size - 1) & PAGE_MASK) == tag, which also rejects page crossings. */
+/* 32 bytes; a tag is the page's linear address, or one that matches nothing: of a page that is
+ * never looked up in the slot. */
 struct tlb_entry {
     u64 rtag;
     u64 wtag;
@@ -42,6 +42,24 @@ struct tlb_entry {
     gpa phys; /* page's physical address, enum tlb_bits in the low bits */
 };
 #define TLB_NONE 1ull
+/* Arrays whose distance is a power of two are common; the fold keeps them apart. */
+static always_inline u32 tlb_index(gla a)
+{
+    return (u32)((a >> PAGE_SHIFT) ^ (a >> (PAGE_SHIFT + TLB_BITS))) & (TLB_SIZE - 1);
+}
+static always_inline u64 tlb_none(u32 slot)
+{
+    return (u64)(slot ^ 1) << PAGE_SHIFT | TLB_NONE;
+}
+/* Whether [a, a + size) lies in the tag's page. */
+static always_inline bool tlb_fits(u64 tag, gla a, u32 size)
+{
+    return (a ^ tag) <= PAGE_SIZE - size;
+}
+static always_inline bool tlb_is_none(u64 tag)
+{
+    return tag & TLB_NONE;
+}
 enum tlb_bits { TLB_GLOBAL = 1, TLB_LARGE = 2 };
 
 /* What a page walk found, for pages that have no fast entry: devices, code pages, read-only. */
@@ -121,7 +139,7 @@ void mmu_set_a20(struct mmu *m, bool on);
 
 static always_inline struct tlb_entry *mmu_slot(struct mmu *m, int view, gla a)
 {
-    return &m->tlb[view][(a >> PAGE_SHIFT) & (TLB_SIZE - 1)];
+    return &m->tlb[view][tlb_index(a)];
 }
 
 /* ---- data. size 1, 2, 4, 8; any alignment; may fault (does not return) ---------------------- */
@@ -135,7 +153,7 @@ hva mmu_rmw_slow(struct mmu *m, int view, gla a, int size);
 static always_inline u64 mmu_read(struct mmu *m, int view, gla a, int size)
 {
     struct tlb_entry *e = mmu_slot(m, view, a);
-    if (likely(((a + (u64)(size - 1)) & PAGE_MASK) == e->rtag)) {
+    if (likely(tlb_fits(e->rtag, a, (u32)size))) {
         const u8 *p = (const u8 *)(a + e->add);
         switch (size) {
         case 1:
@@ -154,7 +172,7 @@ static always_inline u64 mmu_read(struct mmu *m, int view, gla a, int size)
 static always_inline void mmu_write(struct mmu *m, int view, gla a, u64 val, int size)
 {
     struct tlb_entry *e = mmu_slot(m, view, a);
-    if (likely(((a + (u64)(size - 1)) & PAGE_MASK) == e->wtag)) {
+    if (likely(tlb_fits(e->wtag, a, (u32)size))) {
         u8 *p = (u8 *)(a + e->add);
         switch (size) {
         case 1:
@@ -177,7 +195,7 @@ static always_inline void mmu_write(struct mmu *m, int view, gla a, u64 val, int
 static always_inline hva mmu_rmw(struct mmu *m, int view, gla a, int size)
 {
     struct tlb_entry *e = mmu_slot(m, view, a);
-    if (likely(((a + (u64)(size - 1)) & PAGE_MASK) == e->wtag))
+    if (likely(tlb_fits(e->wtag, a, (u32)size)))
         return (hva)(a + e->add);
     return mmu_rmw_slow(m, view, a, size);
 }
@@ -187,7 +205,7 @@ const u8 *mmu_read_ptr_slow(struct mmu *m, int view, gla a, int size);
 static always_inline const u8 *mmu_read_ptr(struct mmu *m, int view, gla a, int size)
 {
     struct tlb_entry *e = mmu_slot(m, view, a);
-    if (likely(((a + (u64)(size - 1)) & PAGE_MASK) == e->rtag))
+    if (likely(tlb_fits(e->rtag, a, (u32)size)))
         return (const u8 *)(a + e->add);
     return mmu_read_ptr_slow(m, view, a, size);
 }

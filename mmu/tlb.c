@@ -14,9 +14,10 @@ static u32 large_hash(gla a)
     return (u32)(v ^ (v >> 12) ^ (v >> 24)) & 4095;
 }
 
-static void clear_slot(struct tlb_entry *e)
+/* n: of the slot, in any view. */
+static void clear_slot(struct tlb_entry *e, size_t n)
 {
-    e->rtag = e->wtag = TLB_NONE;
+    e->rtag = e->wtag = tlb_none((u32)n & (TLB_SIZE - 1));
     e->phys = 0;
 }
 
@@ -34,7 +35,7 @@ void mmu_flush_all(struct mmu *m)
 {
     for (int v = 0; v < VIEW_COUNT; v++)
         for (int k = 0; k < TLB_SIZE; k++)
-            clear_slot(&m->tlb[v][k]);
+            clear_slot(&m->tlb[v][k], (size_t)k);
     m->fill_count = 0;
     m->gens[0]++;
     m->gens[1]++;
@@ -48,13 +49,13 @@ void mmu_flush_nonglobal(struct mmu *m)
         for (u32 k = 0; k < m->fill_count; k++) {
             struct tlb_entry *e = &m->tlb[0][0] + m->fill_log[k];
             if (!(e->phys & TLB_GLOBAL))
-                clear_slot(e);
+                clear_slot(e, m->fill_log[k]);
         }
     } else {
         struct tlb_entry *e = &m->tlb[0][0];
         for (int k = 0; k < VIEW_COUNT * TLB_SIZE; k++)
             if (!(e[k].phys & TLB_GLOBAL))
-                clear_slot(&e[k]);
+                clear_slot(&e[k], (size_t)k);
     }
     m->fill_count = 0;
     m->gens[0]++;
@@ -69,7 +70,7 @@ void mmu_flush_page(struct mmu *m, gla a)
     for (int v = 0; v < VIEW_COUNT; v++) {
         struct tlb_entry *e = mmu_slot(m, v, a);
         if (e->rtag == page || e->wtag == page)
-            clear_slot(e);
+            clear_slot(e, tlb_index(a));
     }
     if (large) {
         /* 1 GiB pages widen the region; clearing more than needed is always allowed */
@@ -77,7 +78,7 @@ void mmu_flush_page(struct mmu *m, gla a)
         struct tlb_entry *e = &m->tlb[0][0];
         for (int k = 0; k < VIEW_COUNT * TLB_SIZE; k++)
             if ((e[k].phys & TLB_LARGE) && (e[k].rtag >> shift) == (a >> shift))
-                clear_slot(&e[k]);
+                clear_slot(&e[k], (size_t)k);
     }
     m->gens[0]++;
     m->gens[1]++;
@@ -88,8 +89,8 @@ void mmu_drop_writable(struct mmu *m, const struct ram *ram, u64 ram_off)
     u64 host = (u64)(uintptr_t)(ram->base + (ram_off & PAGE_MASK));
     struct tlb_entry *e = &m->tlb[0][0];
     for (int k = 0; k < VIEW_COUNT * TLB_SIZE; k++)
-        if (e[k].wtag != TLB_NONE && e[k].wtag + e[k].add == host)
-            e[k].wtag = TLB_NONE;
+        if (!tlb_is_none(e[k].wtag) && e[k].wtag + e[k].add == host)
+            e[k].wtag = tlb_none((u32)k & (TLB_SIZE - 1));
 }
 
 void mmu_set_regs(struct mmu *m, u64 cr0, u64 cr3, u64 cr4, u64 efer)
@@ -141,7 +142,7 @@ static void fill(struct mmu *m, int view, gla a, const struct walk *w, struct st
         s->ram_off = pi.ram_off;
     }
     e->rtag = page;
-    e->wtag = write ? page : TLB_NONE;
+    e->wtag = write ? page : tlb_none(tlb_index(page));
     e->add = (u64)(uintptr_t)pi.read - page;
     e->phys = w->phys | (w->global ? TLB_GLOBAL : 0) | (w->large ? TLB_LARGE : 0);
     if (w->large) {
@@ -165,7 +166,7 @@ static void fill(struct mmu *m, int view, gla a, const struct walk *w, struct st
 gpa mmu_translate(struct mmu *m, int view, gla a, enum mmu_access acc, struct walk *w)
 {
     gla page = a & PAGE_MASK;
-    struct stlb_entry *s = &m->stlb[view][(a >> PAGE_SHIFT) & (STLB_SIZE - 1)];
+    struct stlb_entry *s = &m->stlb[view][tlb_index(a) & (STLB_SIZE - 1)];
 
     if (s->tag == page && s->gen == m->gens[s->global] && (acc == ACC_READ || s->write_ok)) {
         w->phys = s->phys;

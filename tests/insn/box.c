@@ -5,6 +5,9 @@
  */
 #include "tests/insn/insn_test.h"
 #include "cpu/decode_priv.h"
+#ifdef TRV_HAVE_BT
+#include "bt/bt.h"
+#endif
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,6 +45,11 @@ struct box *box_new(const char *model)
         fprintf(stderr, "%s\n", err.msg);
         abort();
     }
+#ifdef TRV_HAVE_BT
+    struct bt_config bt = {.heat = 1};
+    if (getenv("TRIVISOR_TEST_BT") && bt_attach(b->cpu, &bt, &err) != ST_OK)
+        abort();
+#endif
     if (!cpu_has(b->cpu, FEAT_LM))
         return b;
     st_u64(box_mem(b, PML4), PDPT | 7);
@@ -77,6 +85,9 @@ void box_mode16(struct box *b)
 
 void box_free(struct box *b)
 {
+#ifdef TRV_HAVE_BT
+    bt_detach(b->cpu);
+#endif
     cpu_free(b->cpu);
     space_free(b->mem);
     space_free(b->ports);

@@ -1,0 +1,471 @@
+/*
+ * bt/block.c - one decoded block to host code: ways in, the instructions, ways out.
+ *
+ * Layout: [cold entry: a run_fn][hot entry: charge][instructions][edges][ways out of the middle].
+ * A translation runs at one linear address (hot_lin); the cold entry sends others to the
+ * interpreter. The block is charged at its entry and refunded by whoever leaves early, as there.
+ * Instructions are copied (rewrite.c), emitted here (stack, near control flow), or calls of their C
+ * function; what ends a block in any other way is handed to the interpreter's handler.
+ */
+#include "bt/bt_priv.h"
+
+void cold_add(struct xl *x, u8 *at, u8 what, int k, u8 need)
+{
+    if (x->n_cold == MAX_COLD) {
+        x->a->full = true;
+        return;
+    }
+    x->outs[x->n_cold++] = (struct way_out){
+        .at = at ? at : x->a->p, .k = (u16)k, .what = what, .need = need, .fl = x->fl};
+}
+
+void cold_back(struct xl *x, int first)
+{
+    for (int n = first; n < x->n_cold; n++)
+        if (!x->outs[n].back)
+            x->outs[n].back = x->a->p;
+}
+
+/* ---- pieces ---------------------------------------------------------------------------------- */
+static u32 insn_off(int k)
+{
+    return (u32)k * (u32)sizeof(struct insn);
+}
+
+static void helper(struct xl *x, int k)
+{
+    flags_to_mem(x);
+    e_imm(x->a, S2, insn_off(k));
+    e_patch(x->a, e_call(x->a), x->slow_call);
+    x->fl = (struct flag_state){.mem = true, .host = true};
+    x->t->stats.helped++;
+}
+
+static void tail(struct xl *x, int k)
+{
+    flags_to_mem(x);
+    e_imm(x->a, S2, insn_off(k));
+    e_patch(x->a, e_jmp(x->a), x->tail_call);
+}
+
+static void edge(struct xl *x, u64 target, const struct flag_state *fl)
+{
+    if (!x->bits64)
+        target = (u32)target;
+    flags_emit_save(x->a, fl);
+    x->out[x->n_out].jmp = e_jmp(x->a);
+    x->out[x->n_out++].target = target;
+}
+
+static u64 next_rip(const struct xl *x, const struct insn *i)
+{
+    u64 r = x->lin + i->off + i->len;
+    return x->bits64 ? r : (u32)r;
+}
+
+/* S1 = [S1], of stack or pointer size. */
+static void load_s1(struct xl *x)
+{
+    e_rex(x->a, x->bits64, S1, 0, S1);
+    E(x->a, 0x8b, (S1 & 7) << 3 | (S1 & 7));
+}
+
+static void store_reg(struct xl *x, int reg)
+{
+    e_rex(x->a, x->bits64, reg, 0, S1);
+    E(x->a, 0x89, (u8)((reg & 7) << 3 | (S1 & 7)));
+}
+
+/* S1: a target. S2: the block there, whose hot code runs at it; everything else is a way out to
+ * the interpreter's handler of instruction k, with nothing changed. */
+static void find_block(struct xl *x, int k)
+{
+    struct asm_buf *a = x->a;
+    _Static_assert(sizeof(struct jc_entry) == 32 && offsetof(struct blocks, jc) == 0 &&
+                       offsetof(struct jc_entry, lin) == 0,
+                   "the shift below");
+    e_mov_rr(a, true, S2, S1);
+    E(a, 0x49, 0xc1, 0xef, JC_BITS); /* shr r15, JC_BITS */
+    e_rr(a, false, 0x31, S1, S2);    /* xor r15d, r14d */
+    E(a, 0x41, 0x81, 0xe7);          /* and r15d, JC_SIZE - 1 */
+    e4(a, JC_SIZE - 1);
+    E(a, 0x41, 0xc1, 0xe7, 5); /* shl r15d, 5 */
+    e_gs(a, true, OP_LOAD_ADD, S2, offsetof(struct cpu, blocks));
+    e_rm(a, true, OP_LOAD_CMP, S1, S2, 0);
+    cold_add(x, e_jcc(a, CC_NE), COLD_TAIL, k, 0);
+    e_rex(a, false, 0, 0, S2);
+    E(a, 0x81, 0x80 | 7 << 3 | (S2 & 7)); /* cmp dword [r15 + key], key */
+    e4(a, offsetof(struct jc_entry, key));
+    e4(a, x->b->key);
+    cold_add(x, e_jcc(a, CC_NE), COLD_TAIL, k, 0);
+    e_rm(a, false, OP_LOAD, S1, S2, offsetof(struct jc_entry, global));
+    E(a, 0x65, 0x4e, 0x8b, 0x34, 0xf5); /* mov r14, gs:[r14 * 8 + gens] */
+    e4(a, (u32)offsetof(struct cpu, mmu.gens));
+    e_rm(a, true, OP_LOAD_CMP, S1, S2, offsetof(struct jc_entry, gen));
+    cold_add(x, e_jcc(a, CC_NE), COLD_TAIL, k, 0);
+    e_rm(a, true, OP_LOAD, S1, S2, 0);
+    e_rm(a, true, OP_LOAD, S2, S2, offsetof(struct jc_entry, block));
+    e_rm(a, true, OP_LOAD_CMP, S1, S2, offsetof(struct block, hot_lin));
+    cold_add(x, e_jcc(a, CC_NE), COLD_TAIL, k, 0);
+}
+
+/* lea r13, [r13 + d] */
+static void move_sp(struct xl *x, i32 d)
+{
+    e_lea(x->a, x->bits64, H_GUEST_RSP, H_GUEST_RSP, H_NONE, 0, d);
+}
+
+/* Address of what is d bytes from the stack pointer, checked. */
+static void stack_slot(struct xl *x, int k, i32 d, bool write, u8 what)
+{
+    u32 size = x->bits64 ? 8 : 4;
+    if (d)
+        e_lea(x->a, x->bits64, S1, H_GUEST_RSP, H_NONE, 0, d);
+    else
+        e_mov_rr(x->a, x->bits64, S1, H_GUEST_RSP);
+    mem_check(x, k, size, write, 0, what);
+}
+
+static void push_imm(struct xl *x, int k, u64 v, u8 what)
+{
+    stack_slot(x, k, x->bits64 ? -8 : -4, true, what);
+    e_imm(x->a, S2, x->bits64 ? v : (u32)v);
+    store_reg(x, S2);
+    move_sp(x, x->bits64 ? -8 : -4);
+}
+
+static bool stack_size(const struct xl *x, const struct insn *i)
+{
+    return i->osize == (x->bits64 ? 8 : 4);
+}
+
+/* ---- PUSH, POP, LEAVE -------------------------------------------------------------------------
+ */
+static bool emit_stack(struct xl *x, int k)
+{
+    const struct insn *i = &x->b->insn[k];
+    i32 size = x->bits64 ? 8 : 4;
+    int first = x->n_cold;
+
+    if (!stack_size(x, i))
+        return false;
+    switch (i->row) {
+    case INSN_PUSH:
+        if (i->kind[0] != OP_GPR && i->kind[0] != OP_IMM)
+            return false;
+        flags_before_write(x, k, 1u << H_GUEST_RSP, false);
+        if (i->kind[0] == OP_IMM) {
+            push_imm(x, k, i->imm, COLD_SLOW);
+        } else {
+            int h = host_of(i->reg[0]);
+            stack_slot(x, k, -size, true, COLD_SLOW);
+            if (h == H_NONE)
+                e_gs(x->a, true, OP_LOAD, h = S2, GS_GPR(i->reg[0]));
+            store_reg(x, h);
+            move_sp(x, -size);
+        }
+        break;
+    case INSN_POP: {
+        if (i->kind[0] != OP_GPR)
+            return false;
+        int h = host_of(i->reg[0]);
+        flags_before_write(x, k, (u16)(1u << H_GUEST_RSP | (h == H_NONE ? 0 : 1u << h)), false);
+        stack_slot(x, k, 0, false, COLD_SLOW);
+        load_s1(x);
+        move_sp(x, size);
+        if (h == H_NONE)
+            e_gs(x->a, true, OP_STORE, S1, GS_GPR(i->reg[0]));
+        else
+            e_mov_rr(x->a, true, h, S1);
+        break;
+    }
+    case INSN_LEAVE:
+        flags_before_write(x, k, 1u << H_GUEST_RSP | 1u << H_RBP, false);
+        e_mov_rr(x->a, x->bits64, S1, H_RBP);
+        mem_check(x, k, (u32)size, false, 0, COLD_SLOW);
+        load_s1(x);
+        e_lea(x->a, x->bits64, H_GUEST_RSP, H_RBP, H_NONE, 0, size);
+        e_mov_rr(x->a, true, H_RBP, S1);
+        break;
+    default:
+        return false;
+    }
+    cold_back(x, first);
+    x->t->stats.copied++;
+    return true;
+}
+
+/* ---- near control flow ------------------------------------------------------------------------
+ */
+/* The operand of an indirect jump or call into S1. */
+static bool target_operand(struct xl *x, int k)
+{
+    const struct insn *i = &x->b->insn[k];
+    if (i->kind[0] == OP_GPR) {
+        int h = host_of(i->reg[0]);
+        if (h == H_NONE)
+            e_gs(x->a, x->bits64, OP_LOAD, S1, GS_GPR(i->reg[0]));
+        else
+            e_mov_rr(x->a, x->bits64, S1, h);
+        return true;
+    }
+    if (i->kind[0] != OP_MEM || !mem_simple(x, i))
+        return false;
+    mem_address(x, i);
+    mem_check(x, k, x->bits64 ? 8 : 4, false, 0, COLD_TAIL);
+    load_s1(x);
+    return true;
+}
+
+/* The block's last instruction, when it changes RIP. False: not here. */
+static bool emit_branch(struct xl *x, int k)
+{
+    const struct insn *i = &x->b->insn[k];
+    if (!stack_size(x, i))
+        return false;
+    if (i->row >= INSN_JO && i->row <= INSN_JNLE) {
+        _Static_assert(INSN_JNLE - INSN_JO == 15 && INSN_JZ - INSN_JO == 4 &&
+                           INSN_JNS - INSN_JO == 9 && INSN_JL - INSN_JO == 12,
+                       "rows in the order of condition codes");
+        flags_to_host(x);
+        u8 *taken = e_jcc(x->a, i->row - INSN_JO);
+        edge(x, next_rip(x, i), &x->fl);
+        e_land(x->a, taken);
+        edge(x, x->lin + (u64)i->disp, &x->fl);
+        return true;
+    }
+    switch (i->row) {
+    case INSN_JMP:
+        flags_to_mem(x);
+        if (i->kind[0] == OP_REL) {
+            edge(x, x->lin + (u64)i->disp, &x->fl);
+            return true;
+        }
+        if (!target_operand(x, k))
+            return false;
+        find_block(x, k);
+        e_rex(x->a, false, 0, 0, S2); /* jmp [r15 + hot]: an address of the executable mapping */
+        E(x->a, 0xff, 0x80 | 4 << 3 | (S2 & 7));
+        e4(x->a, offsetof(struct block, hot_rx));
+        return true;
+    case INSN_CALL:
+        flags_to_mem(x);
+        if (i->kind[0] == OP_REL) {
+            push_imm(x, k, next_rip(x, i), COLD_TAIL);
+            edge(x, x->lin + (u64)i->disp, &x->fl);
+            return true;
+        }
+        if (!target_operand(x, k))
+            return false;
+        find_block(x, k);
+        e_rm(x->a, true, OP_LOAD, S2, S2, offsetof(struct block, hot_rx));
+        e_gs(x->a, true, OP_STORE, S2, offsetof(struct cpu, bt_scratch));
+        push_imm(x, k, next_rip(x, i), COLD_TAIL);
+        e_gs(x->a, false, 0xff, 4, offsetof(struct cpu, bt_scratch)); /* jmp gs:[] */
+        return true;
+    case INSN_RET:
+        flags_to_mem(x);
+        stack_slot(x, k, 0, false, COLD_TAIL);
+        load_s1(x);
+        find_block(x, k);
+        move_sp(x, (x->bits64 ? 8 : 4) + (i->kind[0] == OP_IMM ? (u16)i->imm : 0));
+        e_rex(x->a, false, 0, 0, S2);
+        E(x->a, 0xff, 0x80 | 4 << 3 | (S2 & 7));
+        e4(x->a, offsetof(struct block, hot_rx));
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* ---- the block --------------------------------------------------------------------------------
+ */
+static bool decode(struct xl *x, int k)
+{
+    const struct insn *i = &x->b->insn[k];
+    const ZydisDecoder *dec =
+        (const ZydisDecoder *)x->cpu->blocks->decoders + (x->b->key & KEY_DMODE);
+    x->bytes = x->cpu->ram->base + x->b->page[0]->off + (x->b->phys & ~PAGE_MASK) + i->off;
+    return ZYAN_SUCCESS(ZydisDecoderDecodeFull(dec, x->bytes, i->len, &x->d, x->ops)) &&
+           x->d.length == i->len;
+}
+
+static void one(struct xl *x, int k)
+{
+    struct block *b = x->b;
+    const struct insn *i = &b->insn[k];
+    bool last = k == b->n - 1;
+
+    if (i->flags & (INF_EXIT | INF_BRANCH)) {
+        struct asm_buf before = *x->a;
+        int n_cold = x->n_cold, n_out = x->n_out;
+        struct flag_state fl = x->fl;
+        if (!(i->flags & INF_EXIT) && !x->t->cfg.helpers && emit_branch(x, k))
+            return;
+        *x->a = before;
+        x->n_cold = n_cold;
+        x->n_out = n_out;
+        x->fl = fl;
+        tail(x, k);
+        return;
+    }
+    bool done = false;
+    if (decode(x, k) && !x->t->cfg.helpers)
+        done = emit_stack(x, k) || copy_insn(x, k);
+    if (!done)
+        helper(x, k);
+    if (last)
+        edge(x, next_rip(x, i), &x->fl);
+}
+
+static u8 *way_in(struct xl *x)
+{
+    struct asm_buf *a = x->a;
+    u8 *entry = a->p;
+    E(a, 0x48, 0x8b, 0x87); /* mov rax, [rdi + RIP of the block] */
+    e4(a, (u32)GS_GPR(GPR_BLOCK));
+    e_imm(a, H_R10, x->lin);
+    e_rr(a, true, 0x39, H_R10, H_RAX);
+    u8 *other = e_jcc(a, CC_NE);
+    E(a, 0x53, 0x55, 0x41, 0x54, 0x41, 0x55, 0x41, 0x56, 0x41, 0x57, 0x48, 0x83, 0xec, 0x08);
+    E(a, 0xc7, 0x87);
+    e4(a, (u32)offsetof(struct cpu, vec_state));
+    e4(a, 0);
+    e_patch(a, e_call(a), x->t->load_regs);
+    u8 *body = e_jmp(a);
+    e_land(a, other);
+    e_imm(a, H_R11, (u64)(uintptr_t)x->b);
+    E(a, 0x41, 0xff, 0xa3); /* jmp [r11 + first] */
+    e4(a, offsetof(struct block, first));
+    /* stubs that name the block */
+    x->slow_call = a->p;
+    e_imm(a, S1, (u64)(uintptr_t)x->b);
+    e_patch(a, e_jmp(a), x->t->slow);
+    x->tail_call = a->p;
+    e_imm(a, S1, (u64)(uintptr_t)x->b);
+    e_patch(a, e_jmp(a), x->t->tail);
+    x->edge_call = a->p;
+    e_imm(a, S1, (u64)(uintptr_t)x->b);
+    e_patch(a, e_jmp(a), x->t->edge_exit);
+    u8 *refuse = a->p;
+    e_imm(a, S1, (u64)(uintptr_t)x->b);
+    e_patch(a, e_jmp(a), x->t->refuse);
+
+    u8 *hot = a->p;
+    e_gs(a, true, 0x81, 5, offsetof(struct cpu, left)); /* sub qword gs:[left], cost */
+    e4(a, x->b->n);
+    x->b->hot_cost = a->p - 4;
+    e_patch(a, e_jcc(a, CC_S), refuse);
+    e_land(a, body);
+    x->b->hot = hot;
+    return entry;
+}
+
+static void ways_out(struct xl *x)
+{
+    struct asm_buf *a = x->a;
+    struct bt *t = x->t;
+    for (int n = 0; n < x->n_cold; n++) {
+        const struct way_out *c = &x->outs[n];
+        if (c->what == COLD_FAULT) {
+            if (t->n_faults == MAX_FAULTS) {
+                a->full = true;
+                return;
+            }
+            t->faults[t->n_faults++] = (struct fault_site){c->at, a->p};
+        } else {
+            e_land(a, c->at);
+        }
+        switch ((enum way_kind)c->what) {
+        case COLD_VEC:
+            e_imm(a, S2, c->need);
+            e_patch(a, e_call(a), t->vec_enter);
+            e_patch(a, e_jcc(a, CC_NE), c->back);
+            fallthrough; /* not allowed now: the interpreter raises what it is */
+        case COLD_TAIL:
+            flags_emit_save(a, &c->fl);
+            e_imm(a, S2, insn_off(c->k));
+            e_patch(a, e_jmp(a), x->tail_call);
+            break;
+        case COLD_FAULT:
+        case COLD_SLOW:
+            flags_emit_save(a, &c->fl);
+            e_imm(a, S2, insn_off(c->k));
+            e_patch(a, e_call(a), x->slow_call);
+            e_patch(a, e_jmp(a), c->back);
+            break;
+        }
+    }
+    for (int n = 0; n < x->n_out; n++) {
+        if (t->n_edges == MAX_EDGES) {
+            a->full = true;
+            return;
+        }
+        u32 id = t->n_edges++;
+        t->edges[id] =
+            (struct edge){.jmp = x->out[n].jmp, .unlink = a->p, .target = x->out[n].target};
+        e_land(a, x->out[n].jmp);
+        e_imm(a, S2, id);
+        e_patch(a, e_jmp(a), x->edge_call);
+    }
+}
+
+static bool fits(const struct block *b)
+{
+    const struct insn *last = &b->insn[b->n - 1];
+    u32 mode = b->key & KEY_DMODE;
+    if (mode != KEY_64 && !(mode == KEY_32 && (b->key & KEY_FLAT) && (b->key & KEY_SS32)))
+        return false;
+    if (b->cross || !b->page[0] || b->cost == BLOCK_DEAD)
+        return false;
+    if (b->n == 1 && (last->flags & (INF_EXIT | INF_BRANCH)) && last->row != INSN_JMP &&
+        last->row != INSN_CALL && last->row != INSN_RET &&
+        !(last->row >= INSN_JO && last->row <= INSN_JNLE))
+        return false;
+    return true;
+}
+
+run_fn *bt_translate(struct cpu *cpu, struct block *b)
+{
+    struct bt *t = bt_of(cpu);
+    if (t->full || !fits(b))
+        return NULL;
+    static _Thread_local struct xl space;
+    struct xl *x = &space;
+    u8 *start = t->a.p;
+    u32 n_edges = t->n_edges, n_faults = t->n_faults;
+
+    memset(x, 0, offsetof(struct xl, outs));
+    x->n_cold = x->n_out = 0;
+    x->t = t;
+    x->a = &t->a;
+    x->cpu = cpu;
+    x->b = b;
+    x->lin = cpu->gpr[GPR_BLOCK];
+    x->bits64 = (b->key & KEY_DMODE) == KEY_64;
+    x->fl.mem = true;
+    for (int k = 0; k < b->n; k++)
+        x->use[k] = decode(x, k) ? flags_use(t, &x->d, x->ops, &b->insn[k]) : FLAGS_READ_WRITE;
+    flags_plan(x);
+
+    u8 *entry = way_in(x);
+    for (int k = 0; k < b->n && !t->a.full; k++)
+        one(x, k);
+    ways_out(x);
+    if (t->a.full) {
+        t->a.p = start;
+        t->a.full = false;
+        t->n_edges = n_edges;
+        t->n_faults = n_faults;
+        t->full = true;
+        b->hot = NULL;
+        cpu->blocks->flush_wanted = true; /* all at once, before the next block is built */
+        return NULL;
+    }
+    b->hot_lin = x->lin;
+    b->hot_rx = b->hot + t->to_rx;
+    t->stats.blocks++;
+    t->stats.insns += b->n;
+    t->stats.code_bytes = (u64)(t->a.p - t->rw);
+    return (run_fn *)(uintptr_t)(entry + t->to_rx);
+}

@@ -1,0 +1,98 @@
+/*
+ * bt/bt.c - the translator's life, and what cpu/ calls it for.
+ */
+#include "bt/bt_priv.h"
+#include "base/log.h"
+
+#include <stdlib.h>
+#include <sys/auxv.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { DEFAULT_HEAT = 40, ARCH_SET_GS_BASE = 0x1001, FSGSBASE = 2 };
+
+static void enter(struct cpu *cpu)
+{
+    if (bt_of(cpu)->gs_insn)
+        __asm__ volatile("wrgsbase %0" : : "r"(cpu));
+    else
+        syscall(SYS_arch_prctl, ARCH_SET_GS_BASE, cpu);
+}
+
+static void killed(struct cpu *cpu, struct block *b)
+{
+    st_u32(b->hot_cost, BLOCK_DEAD);
+}
+
+static void reset(struct cpu *cpu)
+{
+    cache_reset(bt_of(cpu));
+}
+
+static u64 fault_at(struct cpu *cpu, u64 pc)
+{
+    struct bt *t = bt_of(cpu);
+    const u8 *p = (const u8 *)(uintptr_t)pc - t->to_rx;
+    if (p < t->rw || p >= t->a.p)
+        return 0;
+    u32 lo = 0, hi = t->n_faults;
+    while (lo < hi) {
+        u32 mid = (lo + hi) / 2;
+        if (t->faults[mid].pc < p)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    if (lo == t->n_faults || t->faults[lo].pc != p)
+        return 0;
+    return (u64)(uintptr_t)(t->faults[lo].way + t->to_rx);
+}
+
+enum status bt_attach(struct cpu *cpu, const struct bt_config *c, struct error *err)
+{
+    struct bt *t = calloc(1, sizeof(*t));
+    if (!t)
+        return fail(err, ST_NOMEM, "out of memory for the translator");
+    t->cpu = cpu;
+    if (c)
+        t->cfg = *c;
+    t->wide = cpu_has(cpu, FEAT_AVX);
+    t->gs_insn = getauxval(AT_HWCAP2) & FSGSBASE;
+    flags_probe(t);
+    enum status st = cache_init(t, err);
+    if (st != ST_OK) {
+        free(t);
+        return st;
+    }
+    t->engine = (struct cpu_engine){.enter = enter,
+                                    .translate = bt_translate,
+                                    .killed = killed,
+                                    .reset = reset,
+                                    .fault_at = fault_at,
+                                    .heat = t->cfg.heat ? t->cfg.heat : DEFAULT_HEAT};
+    t->stats.resets = 0;
+    blocks_flush(cpu);
+    cpu->engine_ctx = t;
+    cpu->engine = &t->engine;
+    return ST_OK;
+}
+
+void bt_detach(struct cpu *cpu)
+{
+    struct bt *t = bt_of(cpu);
+    if (!cpu->engine)
+        return;
+    blocks_flush(cpu);
+    cpu->engine = NULL;
+    cpu->engine_ctx = NULL;
+    cache_fini(t);
+    free(t);
+}
+
+void bt_stats(const struct cpu *cpu, struct bt_stats *out)
+{
+    const struct bt *t = cpu->engine_ctx;
+    memset(out, 0, sizeof(*out));
+    if (t)
+        *out = t->stats;
+}

@@ -1,0 +1,192 @@
+/*
+ * bt/bt_priv.h - what the translator's files share: the cache, the registers' places, the thunks.
+ *
+ * You are here: private to bt/. cache.c owns the memory and the thunks that all blocks call;
+ * block.c translates a block; memop.c, flags.c and rewrite.c emit parts of it; runtime.c has the C
+ * functions that host code calls.
+ *
+ * Host code runs with
+ *   gs base   struct cpu
+ *   rsp       the C stack, 16-byte aligned; never the guest's
+ *   r13       the guest's RSP; RAX RCX RDX RBX RBP RSI RDI R8-R12 hold the guest's own
+ *   r14, r15  scratch (S1, S2); the guest's R13-R15 live in cpu->gpr
+ *   flags     the guest's arithmetic flags, or anything (flags.c knows which)
+ *   XMM, YMM  the guest's when vec_state says so, otherwise in cpu->xs
+ * Between blocks the guest's flags are in cpu->fl.
+ */
+#ifndef BT_PRIV_H
+#define BT_PRIV_H
+
+#include "bt/bt.h"
+#include "bt/emit.h"
+#include "cpu/interp_priv.h"
+#include "cpu/native_priv.h"
+#include "cpu/zydis_priv.h"
+
+enum { S1 = H_R14, S2 = H_R15, H_GUEST_RSP = H_R13 };
+/* The guest register's host register, or H_NONE: in cpu->gpr. */
+static always_inline int host_of(int guest)
+{
+    return guest == RSP ? H_GUEST_RSP : guest <= 12 ? guest : H_NONE;
+}
+
+#define GS_GPR(n) (offsetof(struct cpu, gpr) + 8 * (size_t)(n))
+
+/* vec_state bits: what may be executed without a look. */
+enum { VEC_SSE = 1, VEC_AVX = 2, VEC_X87 = 4, VEC_LIVE = VEC_SSE | VEC_AVX };
+
+struct edge {
+    u8 *jmp;    /* distance of the jump to patch */
+    u8 *unlink; /* where that jump goes when it is not linked */
+    u8 *cross;  /* stub that checks the generation, for targets on other pages; NULL: none yet */
+    u64 target; /* RIP */
+};
+
+struct fault_site { /* a copied instruction that may raise a host exception; in order */
+    const u8 *pc;   /* of the writable mapping */
+    const u8 *way;
+};
+
+enum { MAX_EDGES = 1 << 19, MAX_FAULTS = 1 << 18 };
+
+struct bt {
+    struct cpu *cpu;
+    struct bt_config cfg;
+    struct cpu_engine engine;
+    u8 *rw;
+    i64 to_rx; /* add to a writable address: the executable one */
+    u64 size;
+    struct asm_buf a; /* where the next code goes */
+    u8 *after_thunks;
+    bool full;
+
+    /* thunks */
+    u8 *load_regs, *slow, *edge_exit, *tail, *refuse, *vec_enter;
+
+    struct edge *edges;
+    struct fault_site *faults;
+    u32 n_edges, n_faults;
+
+    /* which undefined flags this host computes from the operands alone */
+    bool flags_imul, flags_mul, flags_div, flags_shift;
+    bool wide; /* the guest has AVX: upper halves matter */
+    bool gs_insn;
+    struct bt_stats stats;
+};
+
+static always_inline struct bt *bt_of(struct cpu *cpu)
+{
+    return cpu->engine_ctx;
+}
+
+/* ---- cache.c ---- */
+enum status cache_init(struct bt *t, struct error *err);
+void cache_fini(struct bt *t);
+void cache_reset(struct bt *t);
+
+/* ---- one block being translated ---- */
+enum flag_use { FLAGS_NONE, FLAGS_READ, FLAGS_WRITE, FLAGS_READ_WRITE };
+
+struct recipe {
+    u8 kind; /* enum recipe_kind */
+    u8 len;
+    bool wide;    /* 64-bit (RECIPE_TEST, _ADD, _SUB) */
+    u8 bytes[16]; /* RECIPE_COPY: the instruction; RECIPE_TEST etc.: to emit */
+    u8 reg;       /* host register of the result */
+    u8 other;     /* host register of the other operand, H_NONE: imm */
+    i32 imm;
+    u16 regs; /* host registers it needs unchanged */
+};
+enum recipe_kind { RECIPE_NONE, RECIPE_COPY, RECIPE_ADD, RECIPE_SUB };
+
+struct flag_state {
+    bool host;           /* in the host's flags */
+    bool mem;            /* in cpu->fl */
+    struct recipe again; /* how to compute them once more; valid for the last writer */
+};
+
+struct way_out {
+    u8 *at;   /* the jump to here; NULL: entered by a fault */
+    u8 *back; /* where the hot code goes on */
+    u16 k;    /* instruction */
+    u8 what;  /* enum way_kind */
+    u8 need;  /* COLD_VEC: bits of vec_state */
+    struct flag_state fl;
+};
+enum way_kind { COLD_SLOW, COLD_TAIL, COLD_VEC, COLD_FAULT };
+
+enum { MAX_COLD = BLOCK_MAX * 6 };
+
+struct xl {
+    struct bt *t;
+    struct asm_buf *a;
+    struct cpu *cpu;
+    struct block *b;
+    u64 lin; /* RIP of the block */
+    bool bits64;
+    const u8 *bytes;
+    ZydisDecodedInstruction d;
+    ZydisDecodedOperand ops[ZYDIS_MAX_OPERAND_COUNT];
+    struct flag_state fl;
+    u8 vec;                 /* vec_state bits known here */
+    u8 use[BLOCK_MAX];      /* enum flag_use */
+    bool wanted[BLOCK_MAX]; /* host flags are read by it or a later one before they are replaced */
+    struct way_out outs[MAX_COLD];
+    int n_cold;
+    struct {
+        u8 *jmp;
+        u64 target;
+    } out[2]; /* edges */
+    int n_out;
+    u8 *slow_call; /* block's own stub in front of t->slow */
+    u8 *tail_call; /* in front of t->tail */
+    u8 *edge_call; /* in front of t->edge_exit */
+};
+
+/* ---- block.c ---- */
+run_fn *bt_translate(struct cpu *cpu, struct block *b);
+/* Adds a way out of the hot code; *at is patched to it. */
+void cold_add(struct xl *x, u8 *at, u8 what, int k, u8 need);
+void cold_back(struct xl *x, int first); /* all since `first` come back here */
+
+/* ---- flags.c ---- */
+void flags_plan(struct xl *x);
+enum flag_use flags_use(const struct bt *t, const ZydisDecodedInstruction *d,
+                        const ZydisDecodedOperand *ops, const struct insn *i);
+/* Host flags are about to be destroyed. */
+void flags_destroy(struct xl *x);
+/* Host flags must be the guest's now. Uses S2. */
+void flags_to_host(struct xl *x);
+/* cpu->fl must be the guest's now. Uses S2; host flags stay. */
+void flags_to_mem(struct xl *x);
+/* As to_mem for a state other than the current one. */
+void flags_emit_save(struct asm_buf *a, const struct flag_state *s);
+/* Instruction k is about to change these host registers. */
+void flags_before_write(struct xl *x, int k, u16 host_regs, bool pure);
+void flags_probe(struct bt *t);
+
+/* ---- memop.c ---- */
+/* Effective address of i's memory operand into S1, segment base added. Destroys flags if so. */
+void mem_address(struct xl *x, const struct insn *i);
+/* S1: a guest linear address; becomes the host's. Misses leave for a cold way out of kind `what`.
+ * align: address bits that must be 0. Destroys flags and S2. */
+void mem_check(struct xl *x, int k, u32 size, bool write, u32 align, u8 what);
+bool mem_simple(const struct xl *x, const struct insn *i);
+/* LEA. Flags stay. */
+void mem_lea(struct xl *x, int k, const struct insn *i);
+
+/* ---- rewrite.c ---- */
+/* Copies instruction k, decoded in x->d and ops. False: not possible, nothing was emitted. */
+bool copy_insn(struct xl *x, int k);
+
+/* ---- runtime.c: called by host code ---- */
+struct next {
+    const u8 *code;          /* to jump to with the guest's registers loaded, or NULL */
+    const struct insn *insn; /* else what the interpreter dispatches; NULL: the run loop */
+};
+u64 bt_exec(struct cpu *c, const struct insn *i);
+struct next bt_edge(struct cpu *c, struct block *b, u32 edge);
+void bt_refused(struct cpu *c, struct block *b);
+u64 bt_vec_enter(struct cpu *c, u32 need);
+
+#endif

@@ -1,0 +1,265 @@
+/*
+ * bt/cache.c - the memory of host code, and the thunks at its start that every block uses.
+ *
+ * One memfd mapped twice, writable and executable, never both. Code is laid down in order; when the
+ * room is used up all of it is forgotten at once, together with the decoded blocks, at the start of
+ * a build, when no block runs.
+ */
+#include "bt/bt_priv.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* ---- state ---------------------------------------------------------------------------------- */
+static void regs(struct asm_buf *a, u8 op)
+{
+    for (int g = 15; g >= 0; g--) /* RAX last, so that flags can be loaded with it */
+        if (host_of(g) != H_NONE)
+            e_gs(a, true, op, host_of(g), GS_GPR(g));
+}
+
+static void gs_modrm(struct asm_buf *a, int reg, size_t off)
+{
+    E(a, (u8)((reg & 7) << 3 | 4), 0x25);
+    e4(a, (u32)off);
+}
+
+static size_t xmm_at(int n)
+{
+    return offsetof(struct cpu, xs.legacy) + 160 + 16 * (size_t)n;
+}
+static size_t ymm_at(int n)
+{
+    return offsetof(struct cpu, xs.ymm_hi) + 16 * (size_t)n;
+}
+
+static void vectors(struct bt *t, struct asm_buf *a, bool store)
+{
+    for (int n = 0; n < 16; n++) {
+        e1(a, 0x65);
+        if (t->wide) /* vmovups */
+            E(a, 0xc5, (u8)(n < 8 ? 0xf8 : 0x78), store ? 0x11 : 0x10);
+        else {
+            e_rex(a, false, n, 0, 0);
+            E(a, 0x0f, store ? 0x11 : 0x10);
+        }
+        gs_modrm(a, n, xmm_at(n));
+        if (!t->wide)
+            continue;
+        u8 vvvv = store ? 15 : (u8)(~n & 15);
+        E(a, 0x65, 0xc4, (u8)(0x63 | (n < 8 ? 0x80 : 0)), (u8)(vvvv << 3 | 5), store ? 0x19 : 0x18);
+        gs_modrm(a, n, ymm_at(n));
+        e1(a, 1);
+    }
+}
+
+/* test byte gs:[vec_state], bits; jz over */
+static u8 *unless_live(struct asm_buf *a)
+{
+    E(a, 0x65, 0xf6);
+    gs_modrm(a, 0, offsetof(struct cpu, vec_state));
+    e1(a, VEC_LIVE);
+    return e_jcc(a, CC_E);
+}
+
+static void save_vectors(struct bt *t, struct asm_buf *a, bool forget)
+{
+    u8 *over = unless_live(a);
+    vectors(t, a, true);
+    e_land(a, over);
+    if (forget) {
+        E(a, 0x65, 0xc7);
+        gs_modrm(a, 0, offsetof(struct cpu, vec_state));
+        e4(a, 0);
+    }
+}
+
+/* r14: the block. cpu->block and the block's RIP. Destroys RAX. */
+static void set_block(struct asm_buf *a)
+{
+    e_gs(a, true, OP_STORE, S1, offsetof(struct cpu, block));
+    e_rm(a, true, OP_LOAD, H_RAX, S1, offsetof(struct block, hot_lin));
+    e_gs(a, true, OP_STORE, H_RAX, GS_GPR(GPR_BLOCK));
+}
+
+static void call_c(struct asm_buf *a, const void *fn)
+{
+    e_imm(a, H_RAX, (u64)(uintptr_t)fn);
+    E(a, 0xff, 0xd0);
+}
+
+static void load_flags(struct asm_buf *a)
+{
+    E(a, 0x65, 0x0f, 0xb7); /* movzx eax, word gs:[fl] */
+    gs_modrm(a, H_RAX, offsetof(struct cpu, fl));
+    E(a, 0x04, 0x7f, 0x9e); /* add al, 7fh; sahf */
+}
+
+/* lea rsi, [r14 + r15 + insn]: the instruction r15 bytes into the block's */
+static void point_to_insn(struct asm_buf *a)
+{
+    e_lea(a, true, H_RSI, S1, S2, 0, (i32)offsetof(struct block, insn));
+}
+
+static void add_rsp_8(struct asm_buf *a)
+{
+    E(a, 0x48, 0x83, 0xc4, 0x08);
+}
+
+static void pop_saved(struct asm_buf *a)
+{
+    add_rsp_8(a);
+    E(a, 0x41, 0x5f, 0x41, 0x5e, 0x41, 0x5d, 0x41, 0x5c, 0x5d, 0x5b);
+}
+
+static void make_thunks(struct bt *t)
+{
+    struct asm_buf *a = &t->a;
+
+    u8 *exit_null = a->p;
+    E(a, 0x31, 0xc0);
+    u8 *exit = a->p;
+    pop_saved(a);
+    e1(a, 0xc3);
+
+    t->load_regs = a->p;
+    regs(a, OP_LOAD);
+    e1(a, 0xc3);
+
+    /* call; r14 block, r15 offset of the instruction: executes it. Flags from and to cpu->fl, and
+     * into the host's. */
+    t->slow = a->p;
+    regs(a, OP_STORE);
+    set_block(a);
+    save_vectors(t, a, false);
+    e_gs(a, true, OP_LOAD, H_RDI, offsetof(struct cpu, self));
+    point_to_insn(a);
+    E(a, 0x48, 0x83, 0xec, 0x08);
+    call_c(a, (const void *)bt_exec);
+    add_rsp_8(a);
+    E(a, 0x85, 0xc0);
+    u8 *dead = e_jcc(a, CC_NE);
+    u8 *over = unless_live(a);
+    vectors(t, a, false);
+    e_land(a, over);
+    load_flags(a);
+    regs(a, OP_LOAD);
+    e1(a, 0xc3);
+    e_land(a, dead);
+    add_rsp_8(a); /* the return address */
+    e_patch(a, e_jmp(a), exit_null);
+
+    /* jmp; r14 block, r15 offset: to the interpreter's handler of that instruction */
+    t->tail = a->p;
+    regs(a, OP_STORE);
+    set_block(a);
+    save_vectors(t, a, true);
+    e_gs(a, true, OP_LOAD, H_RDI, offsetof(struct cpu, self));
+    point_to_insn(a);
+    e_rm(a, true, OP_LOAD, H_RAX, H_RSI, offsetof(struct insn, run));
+    e_rr(a, false, 0x85, S2, S2);
+    E(a, 0x49, 0x0f, 0x44, 0x86); /* cmovz rax, [r14 + first]: insn[0].run is the way in here */
+    e4(a, offsetof(struct block, first));
+    pop_saved(a);
+    E(a, 0xff, 0xe0);
+
+    /* jmp; r14 block, r15 edge: to the next block */
+    t->edge_exit = a->p;
+    regs(a, OP_STORE);
+    save_vectors(t, a, true);
+    e_gs(a, true, OP_LOAD, H_RDI, offsetof(struct cpu, self));
+    e_mov_rr(a, true, H_RSI, S1);
+    e_mov_rr(a, false, H_RDX, S2);
+    call_c(a, (const void *)bt_edge);
+    e_rr(a, true, 0x85, H_RAX, H_RAX);
+    u8 *out = e_jcc(a, CC_E);
+    e_mov_rr(a, true, S1, H_RAX);
+    regs(a, OP_LOAD);
+    E(a, 0x41, 0xff, 0xe6); /* jmp r14 */
+    e_land(a, out);
+    e_mov_rr(a, true, H_RAX, H_RDX);
+    e_patch(a, e_jmp(a), exit);
+
+    /* jmp; r14 block: it may not be entered */
+    t->refuse = a->p;
+    regs(a, OP_STORE);
+    save_vectors(t, a, true);
+    e_gs(a, true, OP_LOAD, H_RDI, offsetof(struct cpu, self));
+    e_mov_rr(a, true, H_RSI, S1);
+    call_c(a, (const void *)bt_refused);
+    e_patch(a, e_jmp(a), exit_null);
+
+    /* call; r15 needed bits: vector state live if allowed; ZF: it is not */
+    t->vec_enter = a->p;
+    regs(a, OP_STORE);
+    save_vectors(t, a, false);
+    e_gs(a, true, OP_LOAD, H_RDI, offsetof(struct cpu, self));
+    e_mov_rr(a, false, H_RSI, S2);
+    E(a, 0x48, 0x83, 0xec, 0x08);
+    call_c(a, (const void *)bt_vec_enter);
+    add_rsp_8(a);
+    e_gs(a, false, OP_STORE, H_RAX, offsetof(struct cpu, vec_state));
+    u8 *none = unless_live(a);
+    vectors(t, a, false);
+    e_land(a, none);
+    E(a, 0x85, 0xc0);
+    regs(a, OP_LOAD);
+    e1(a, 0xc3);
+    CHECK(!a->full);
+}
+
+enum status cache_init(struct bt *t, struct error *err)
+{
+    t->size = t->cfg.cache_size ? t->cfg.cache_size : 32 * MIB;
+    int fd = memfd_create("trivisor-bt", MFD_CLOEXEC);
+    if (fd < 0 || ftruncate(fd, (off_t)t->size) < 0) {
+        int e = errno;
+        if (fd >= 0)
+            close(fd);
+        return fail(err, status_from_errno(e), "no memory for translated code: %s", strerror(e));
+    }
+    t->rw = mmap(NULL, t->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    u8 *rx = mmap(NULL, t->size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+    int e = errno;
+    close(fd);
+    t->edges = calloc(MAX_EDGES, sizeof(*t->edges));
+    t->faults = calloc(MAX_FAULTS, sizeof(*t->faults));
+    if (rx == MAP_FAILED || t->rw == MAP_FAILED || !t->edges || !t->faults) {
+        if (t->rw == MAP_FAILED)
+            t->rw = NULL;
+        if (rx != MAP_FAILED)
+            munmap(rx, t->size);
+        cache_fini(t);
+        return fail(err, ST_UNSUP, "the host refuses memory for translated code: %s", strerror(e));
+    }
+    t->to_rx = rx - t->rw;
+    t->a = (struct asm_buf){.p = t->rw, .end = t->rw + t->size};
+    make_thunks(t);
+    t->after_thunks = t->a.p;
+    cache_reset(t);
+    return ST_OK;
+}
+
+void cache_fini(struct bt *t)
+{
+    if (t->rw) {
+        munmap(t->rw + t->to_rx, t->size);
+        munmap(t->rw, t->size);
+    }
+    t->rw = NULL;
+    free(t->edges);
+    free(t->faults);
+    t->edges = NULL;
+    t->faults = NULL;
+}
+
+void cache_reset(struct bt *t)
+{
+    t->a = (struct asm_buf){.p = t->after_thunks, .end = t->rw + t->size};
+    t->n_edges = t->n_faults = 0;
+    t->full = false;
+    t->stats.resets++;
+}

@@ -1,0 +1,414 @@
+/*
+ * bt/rewrite.c - copies of guest instructions: the same operation, with registers and the memory
+ * operand where the host has them.
+ *
+ * Rebuilt from fields (prefixes, map, opcode, ModRM, immediate), always as 64-bit code: registers
+ * are renumbered, a memory operand becomes [S1], a guest register without a host register is loaded
+ * into a scratch register and stored back. Vector and x87 registers keep their numbers.
+ */
+#include "bt/bt_priv.h"
+#include "cpu/decode_priv.h"
+#include "cpu/exec/rows_priv.h"
+
+struct plan {
+    int reg, rm, vvvv, low; /* numbers for ModRM.reg, ModRM.rm, VEX.vvvv, the opcode's low bits */
+    struct {
+        int host, guest;
+        bool out;
+    } temp[2];
+    int n_temps;
+    bool mem;
+    u32 mem_size;
+    bool mem_write, high_byte, low_byte_needs_rex;
+    u16 writes; /* host registers */
+    bool vec;   /* x87, MMX, SSE, AVX */
+};
+
+static bool is_gpr_class(ZydisRegisterClass c)
+{
+    return c == ZYDIS_REGCLASS_GPR8 || c == ZYDIS_REGCLASS_GPR16 || c == ZYDIS_REGCLASS_GPR32 ||
+           c == ZYDIS_REGCLASS_GPR64;
+}
+
+static int gpr_number(ZydisRegister r)
+{
+    int id = ZydisRegisterGetId(r);
+    if (ZydisRegisterGetClass(r) != ZYDIS_REGCLASS_GPR8)
+        return id;
+    return id < 4 ? id : id < 8 ? id - 4 : id - 4; /* AH.. are -4 too: the caller knows */
+}
+
+/* Where guest register g is for this instruction; -1: no scratch register left. */
+static int place(struct plan *p, int g, const ZydisDecodedOperand *op)
+{
+    bool out = op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE;
+    int h = host_of(g);
+    if (h != H_NONE) {
+        if (out)
+            p->writes |= (u16)(1u << h);
+        return h;
+    }
+    for (int k = 0; k < p->n_temps; k++)
+        if (p->temp[k].guest == g) {
+            p->temp[k].out |= out;
+            return p->temp[k].host;
+        }
+    if (p->n_temps == (p->mem ? 1 : 2))
+        return -1;
+    int t = p->n_temps++;
+    p->temp[t].host = t == 0 ? S2 : S1;
+    p->temp[t].guest = g;
+    p->temp[t].out = out;
+    return p->temp[t].host;
+}
+
+static bool plan_operands(struct xl *x, const struct insn *i, struct plan *p)
+{
+    const ZydisDecodedInstruction *d = &x->d;
+    *p = (struct plan){.reg = d->raw.modrm.reg, .rm = d->raw.modrm.rm};
+    for (int k = 0; k < d->operand_count; k++) {
+        const ZydisDecodedOperand *op = &x->ops[k];
+        if (op->type != ZYDIS_OPERAND_TYPE_MEMORY)
+            continue;
+        if (k >= d->operand_count_visible || p->mem)
+            return false;
+        p->mem = op->mem.type == ZYDIS_MEMOP_TYPE_MEM;
+        if (!p->mem || !mem_simple(x, i))
+            return false;
+        p->mem_size = op->size / 8;
+        p->mem_write = op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE;
+        if (p->mem_size < 1 || p->mem_size > 32)
+            return false;
+    }
+    for (int k = 0; k < d->operand_count; k++) {
+        const ZydisDecodedOperand *op = &x->ops[k];
+        bool visible = k < d->operand_count_visible;
+        if (op->type != ZYDIS_OPERAND_TYPE_REGISTER)
+            continue;
+        ZydisRegisterClass c = ZydisRegisterGetClass(op->reg.value);
+        int n = ZydisRegisterGetId(op->reg.value);
+        if (is_gpr_class(c)) {
+            int id = n;
+            n = gpr_number(op->reg.value);
+            if (c == ZYDIS_REGCLASS_GPR8) {
+                p->high_byte |= id >= 4 && id < 8;
+                p->low_byte_needs_rex |= id >= 8 && id < 12; /* SPL BPL SIL DIL */
+                if (id >= 4 && id < 8) {                     /* AH: bits of a host register */
+                    if (op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE)
+                        p->writes |= (u16)(1u << n);
+                    n += 4; /* its number in an encoding without REX */
+                    goto encode;
+                }
+            }
+            if (!visible || op->encoding == ZYDIS_OPERAND_ENCODING_NONE) {
+                if (host_of(n) != n) /* implicit ones must be where the host has them */
+                    return false;
+                if (op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE)
+                    p->writes |= (u16)(1u << n);
+                continue;
+            }
+            n = place(p, n, op);
+            if (n < 0)
+                return false;
+        } else if (c == ZYDIS_REGCLASS_XMM || c == ZYDIS_REGCLASS_YMM || c == ZYDIS_REGCLASS_MMX ||
+                   c == ZYDIS_REGCLASS_X87) {
+            p->vec = true;
+        } else {
+            continue; /* flags, MXCSR, x87 control: live */
+        }
+    encode:
+        switch (op->encoding) {
+        case ZYDIS_OPERAND_ENCODING_MODRM_REG:
+            p->reg = n;
+            break;
+        case ZYDIS_OPERAND_ENCODING_MODRM_RM:
+            p->rm = n;
+            break;
+        case ZYDIS_OPERAND_ENCODING_NDSNDD:
+            p->vvvv = n;
+            break;
+        case ZYDIS_OPERAND_ENCODING_OPCODE:
+            p->low = n;
+            break;
+        default:
+            break;
+        }
+    }
+    return true;
+}
+
+/* VEX.W that tells a general register's size is ignored outside 64-bit mode. */
+static bool vex_w(const struct xl *x)
+{
+    const ZydisDecodedInstruction *d = &x->d;
+    if (x->bits64 || !d->raw.vex.W)
+        return d->raw.vex.W;
+    for (int k = 0; k < d->operand_count; k++)
+        if (x->ops[k].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+            is_gpr_class(ZydisRegisterGetClass(x->ops[k].reg.value)))
+            return false;
+    /* VMOVD, VPINSRD, VPEXTRD with a memory operand; VCVTSI2SS and SD */
+    bool gpr_memory =
+        (d->opcode_map == ZYDIS_OPCODE_MAP_0F &&
+         (d->opcode == 0x2a || d->opcode == 0x6e || (d->opcode == 0x7e && d->raw.vex.pp == 1))) ||
+        (d->opcode_map == ZYDIS_OPCODE_MAP_0F3A && (d->opcode == 0x16 || d->opcode == 0x22));
+    return !gpr_memory;
+}
+
+/* Opcodes whose low bits name the register. */
+static bool has_low(const struct xl *x)
+{
+    for (int k = 0; k < x->d.operand_count_visible; k++)
+        if (x->ops[k].encoding == ZYDIS_OPERAND_ENCODING_OPCODE)
+            return true;
+    return false;
+}
+
+static bool needs_rex(const struct xl *x, const struct plan *p)
+{
+    return x->d.raw.rex.W || p->reg > 7 || p->low > 7 || p->mem ||
+           (x->d.raw.modrm.mod == 3 && p->rm > 7) || p->low_byte_needs_rex;
+}
+
+static void emit_encoding(struct xl *x, const struct plan *p)
+{
+    const ZydisDecodedInstruction *d = &x->d;
+    struct asm_buf *a = x->a;
+    bool modrm = d->attributes & ZYDIS_ATTRIB_HAS_MODRM;
+    u8 mod = d->raw.modrm.mod;
+    int rm = p->rm;
+    if (p->mem) {
+        mod = 0; /* [r14] */
+        rm = S1;
+    }
+    if (d->encoding == ZYDIS_INSTRUCTION_ENCODING_VEX) {
+        E(a, 0xc4, (u8)((p->reg < 8) << 7 | 0x40 | (!modrm || rm < 8) << 5 | d->opcode_map),
+          (u8)(vex_w(x) << 7 | (~p->vvvv & 15) << 3 | d->raw.vex.L << 2 | d->raw.vex.pp),
+          d->opcode);
+    } else {
+        bool mandatory = false;
+        if (d->attributes & ZYDIS_ATTRIB_HAS_LOCK)
+            e1(a, 0xf0);
+        for (int k = 0; k < d->raw.prefix_count; k++)
+            if (d->raw.prefixes[k].type == ZYDIS_PREFIX_TYPE_MANDATORY) {
+                e1(a, d->raw.prefixes[k].value);
+                mandatory |= d->raw.prefixes[k].value == 0x66;
+            }
+        if ((d->attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE) && !mandatory)
+            e1(a, 0x66);
+        if (needs_rex(x, p))
+            e1(a, (u8)(0x40 | (d->raw.rex.W ? 8 : 0) | (p->reg >> 3 & 1) << 2 |
+                       (((modrm ? rm : p->low) >> 3) & 1)));
+        if (d->opcode_map != ZYDIS_OPCODE_MAP_DEFAULT)
+            e1(a, 0x0f);
+        if (d->opcode_map == ZYDIS_OPCODE_MAP_0F38)
+            e1(a, 0x38);
+        else if (d->opcode_map == ZYDIS_OPCODE_MAP_0F3A)
+            e1(a, 0x3a);
+        e1(a, has_low(x) ? (u8)((d->opcode & 0xf8) | (p->low & 7)) : d->opcode);
+    }
+    if (modrm)
+        e1(a, (u8)(mod << 6 | (p->reg & 7) << 3 | (rm & 7)));
+    for (int k = 0; k < 2; k++)
+        if (d->raw.imm[k].size)
+            en(a, x->bytes + d->raw.imm[k].offset, d->raw.imm[k].size / 8u);
+}
+
+/* Forms whose encoding means something else in 64-bit mode. */
+static bool emit_other(struct xl *x, const struct insn *i, const struct plan *p)
+{
+    const ZydisDecodedInstruction *d = &x->d;
+    struct asm_buf *a = x->a;
+    if (d->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY ||
+        d->opcode_map != ZYDIS_OPCODE_MAP_DEFAULT)
+        return false;
+    if (!x->bits64 && d->opcode >= 0x40 && d->opcode <= 0x4f) { /* INC, DEC */
+        if (d->attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE)
+            e1(a, 0x66);
+        e_rex(a, false, 0, 0, p->low);
+        E(a, 0xff, (u8)(0xc0 | (d->opcode >= 0x48) << 3 | (p->low & 7)));
+        return true;
+    }
+    if (d->opcode >= 0xa0 && d->opcode <= 0xa3) { /* MOV with an offset: [S1] and RAX */
+        if (d->attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE)
+            e1(a, 0x66);
+        e_rex(a, d->raw.rex.W, 0, 0, S1);
+        E(a, (u8)(0x88 | ((d->opcode & 2) ? 0 : 2) | (d->opcode & 1)), S1 & 7);
+        return true;
+    }
+    return false;
+}
+
+/* Whether the host raises an exception of its own for some operands. */
+static bool may_trap(const struct insn *i, const struct plan *p)
+{
+    return i->row == INSN_DIV || i->row == INSN_IDIV || p->vec || (i->flags & INF_STUB);
+}
+
+/* A recipe for the flags of what was just emitted, if its inputs are still there. */
+static void make_recipe(struct xl *x, const struct insn *i, const struct plan *p, const u8 *start)
+{
+    struct recipe *r = &x->fl.again;
+    r->kind = RECIPE_NONE;
+    if (p->mem || p->n_temps || p->high_byte || x->a->full || x->a->p - start > 15)
+        return;
+    int a = i->kind[0] == OP_GPR ? host_of(i->reg[0]) : H_NONE;
+    int b = i->kind[1] == OP_GPR ? host_of(i->reg[1]) : H_NONE;
+    if (a == H_NONE)
+        return;
+    switch (i->row) {
+    case INSN_CMP:
+    case INSN_TEST:
+        r->kind = RECIPE_COPY;
+        r->len = (u8)(x->a->p - start);
+        memcpy(r->bytes, start, r->len);
+        r->regs = (u16)(1u << a | (b != H_NONE ? 1u << b : 0));
+        break;
+    case INSN_AND:
+    case INSN_OR:
+    case INSN_XOR: { /* test a, a */
+        int n = 0;
+        if (i->size[0] == 2)
+            r->bytes[n++] = 0x66;
+        r->bytes[n++] = (u8)(0x40 | (i->size[0] == 8) << 3 | (a > 7) << 2 | (a > 7));
+        r->bytes[n++] = i->size[0] == 1 ? 0x84 : 0x85;
+        r->bytes[n++] = (u8)(0xc0 | (a & 7) << 3 | (a & 7));
+        r->len = (u8)n;
+        r->kind = RECIPE_COPY;
+        r->regs = (u16)(1u << a);
+        break;
+    }
+    case INSN_ADD:
+    case INSN_SUB:
+        if (i->size[0] < 4 || a == b || (b == H_NONE && i->kind[1] != OP_IMM))
+            return;
+        r->kind = i->row == INSN_ADD ? RECIPE_ADD : RECIPE_SUB;
+        r->wide = i->size[0] == 8;
+        r->reg = (u8)a;
+        r->other = (u8)b;
+        r->imm = (i32)i->imm;
+        r->regs = (u16)(1u << a | (b != H_NONE ? 1u << b : 0));
+        break;
+    default:
+        break;
+    }
+}
+
+/* The pointers that exec_x87 leaves. Flags stay. */
+static void note_x87(struct xl *x, const struct insn *i, bool mem)
+{
+    struct asm_buf *a = x->a;
+    u64 fip = x->lin + i->off;
+    e_imm(a, S2, x->bits64 ? fip : (u32)fip);
+    e_gs(a, true, OP_STORE, S2, offsetof(struct cpu, fip));
+    E(a, 0x65, 0x66, 0xc7, 0x04, 0x25);
+    e4(a, (u32)offsetof(struct cpu, fop));
+    E(a, i->imm2, i->reg[2]);
+    e_gs(a, false, OP_LOAD, S2,
+         offsetof(struct cpu, seg) + SEG_CS * sizeof(struct seg) + offsetof(struct seg, sel));
+    e1(a, 0x66);
+    e_gs(a, false, OP_STORE, S2, offsetof(struct cpu, fcs));
+    if (!mem)
+        return;
+    e_gs(a, true, OP_LOAD, S2, offsetof(struct cpu, bt_scratch));
+    e_gs(a, true, OP_STORE, S2, offsetof(struct cpu, fdp));
+    e_gs(a, false, OP_LOAD, S2,
+         offsetof(struct cpu, seg) + SEG_DS * sizeof(struct seg) + offsetof(struct seg, sel));
+    e1(a, 0x66);
+    e_gs(a, false, OP_STORE, S2, offsetof(struct cpu, fds));
+}
+
+bool copy_insn(struct xl *x, int k)
+{
+    const struct insn *i = &x->b->insn[k];
+    const struct insn_row *row = &insn_rows[i->row];
+    bool stubbed = i->flags & INF_STUB, x87 = row->exec == exec_x87;
+    struct plan p;
+
+    if (stubbed ? row->exec != exec_native && !x87
+                : row->bt != NATIVE && i->row != INSN_DIV && i->row != INSN_IDIV)
+        return false;
+    if (native_row(row) && !stubbed)
+        return false;
+    if (i->flags & (INF_REP | INF_REPNE) && !stubbed)
+        return false;
+    if (x->d.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY &&
+        x->d.encoding != ZYDIS_INSTRUCTION_ENCODING_VEX)
+        return false;
+    if (i->row == INSN_LEA) {
+        int h = host_of(i->reg[0]);
+        if (!mem_simple(x, &(struct insn){.seg = SEG_FLAT, .asize = i->asize}))
+            return false;
+        flags_before_write(x, k, h == H_NONE ? 0 : (u16)(1u << h), true);
+        mem_lea(x, k, i);
+        return true;
+    }
+    if (i->row == INSN_NOP)
+        return true;
+    if (!plan_operands(x, i, &p))
+        return false;
+    if (p.high_byte && (needs_rex(x, &p) || p.n_temps))
+        return false;
+    if (x87 && p.mem && i->seg != SEG_FLAT)
+        return false;
+    if (x->d.meta.isa_set == ZYDIS_ISA_SET_SHA && p.mem)
+        return false; /* alignment faults differ between vendors */
+    bool bit_string =
+        i->row == INSN_BT || i->row == INSN_BTS || i->row == INSN_BTR || i->row == INSN_BTC;
+    if (bit_string && p.mem && i->kind[1] != OP_IMM)
+        return false; /* reaches beyond the operand */
+    if (x->d.attributes & ZYDIS_ATTRIB_HAS_LOCK && !p.mem)
+        return false;
+    enum flag_use use = x->use[k];
+
+    const struct stub *s = i->stub;
+    flags_before_write(x, k, p.writes, !p.mem && !may_trap(i, &p));
+    if (stubbed) {
+        u8 gate = s->gate & GATE_MASK;
+        u8 need = gate == GATE_SSE   ? VEC_SSE
+                  : gate == GATE_AVX ? VEC_AVX
+                  : gate == GATE_MMX ? VEC_X87
+                  : gate == GATE_X87 ? VEC_X87
+                                     : 0;
+        if (need & ~x->vec) {
+            flags_destroy(x);
+            e_gs(x->a, false, OP_LOAD, S2, offsetof(struct cpu, vec_state));
+            E(x->a, 0x41, 0xf7, 0xd7);       /* not r15d */
+            E(x->a, 0x41, 0xf6, 0xc7, need); /* test r15b, need */
+            int first = x->n_cold;
+            cold_add(x, e_jcc(x->a, CC_NE), COLD_VEC, k, need);
+            cold_back(x, first);
+            x->vec |= need;
+        }
+    }
+    int first = x->n_cold;
+    if (p.mem) {
+        mem_address(x, i);
+        if (x87)
+            e_gs(x->a, true, OP_STORE, S1, offsetof(struct cpu, bt_scratch));
+        mem_check(x, k, stubbed ? s->size : p.mem_size,
+                  stubbed ? s->access == STUB_STORE : p.mem_write, stubbed ? s->align : 0,
+                  COLD_SLOW);
+    }
+    if (use == FLAGS_READ || use == FLAGS_READ_WRITE)
+        flags_to_host(x);
+    for (int n = 0; n < p.n_temps; n++) /* also what is only written: perhaps in part */
+        e_gs(x->a, true, OP_LOAD, p.temp[n].host, GS_GPR(p.temp[n].guest));
+    u8 *start = x->a->p;
+    if (may_trap(i, &p))
+        cold_add(x, NULL, COLD_FAULT, k, 0);
+    if (!emit_other(x, i, &p))
+        emit_encoding(x, &p);
+    for (int n = 0; n < p.n_temps; n++)
+        if (p.temp[n].out)
+            e_gs(x->a, true, OP_STORE, p.temp[n].host, GS_GPR(p.temp[n].guest));
+    if (use == FLAGS_WRITE || use == FLAGS_READ_WRITE) {
+        x->fl = (struct flag_state){.host = true};
+        make_recipe(x, i, &p, start);
+    }
+    if (x87)
+        note_x87(x, i, p.mem);
+    cold_back(x, first);
+    x->t->stats.copied++;
+    return true;
+}

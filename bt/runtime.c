@@ -1,0 +1,104 @@
+/*
+ * bt/runtime.c - the C functions that host code calls. The guest's registers are in cpu->gpr,
+ * vector registers in cpu->xs, cpu->block and the block's RIP are set.
+ */
+#include "bt/bt_priv.h"
+
+/* One instruction by its function, as run_generic. True: its block died, leave. */
+u64 bt_exec(struct cpu *c, const struct insn *i)
+{
+    struct block *b = c->block;
+    c->cur = i;
+    c->rip = c->gpr[GPR_BLOCK] + i->off + i->len;
+    if (!(c->key & KEY_64))
+        c->rip = (u32)c->rip;
+    insn_rows[i->row].exec(c, i);
+    c->cur = NULL;
+    if (likely(b->cost != BLOCK_DEAD))
+        return 0;
+    c->left += b->n - (i + 1 - b->insn);
+    c->block = NULL;
+    return 1;
+}
+
+/* A block that may not be entered: out of budget, or dead. As enter_refused. */
+void bt_refused(struct cpu *c, struct block *b)
+{
+    c->rip = b->hot_lin;
+    enter_refused(c, b);
+}
+
+static void patch(struct bt *t, u8 *at, const u8 *target)
+{
+    st_u32(at, (u32)(target - (at + 4)));
+    t->stats.links++;
+}
+
+/* A small stub: on to `code` while the generation is what it was. */
+static void link_across(struct bt *t, struct edge *e, const u8 *code, u64 gen, u32 global)
+{
+    if (!e->cross) {
+        u8 *start = t->a.p;
+        if (t->a.end - t->a.p < 64)
+            return;
+        e_rex(&t->a, true, 0, 0, S2);
+        e1(&t->a, 0xb8 | (S2 & 7));
+        e8(&t->a, gen);
+        e_gs(&t->a, true, 0x3b, S2, offsetof(struct cpu, mmu.gens) + 8 * (size_t)global);
+        u8 *miss = e_jcc(&t->a, CC_NE);
+        e_patch(&t->a, miss, e->unlink);
+        u8 *go = e_jmp(&t->a);
+        e_patch(&t->a, go, code);
+        e->cross = start;
+    } else {
+        st_u64(e->cross + 2, gen);
+        u8 *after_cmp = e->cross + 10;
+        /* gs cmp r15, [disp32]: 65 4c 3b 3c 25 disp32 */
+        st_u32(after_cmp + 5, (u32)(offsetof(struct cpu, mmu.gens) + 8 * (size_t)global));
+        u8 *go = after_cmp + 9 + 6 + 1;
+        st_u32(go, (u32)(code - (go + 4)));
+    }
+    patch(t, e->jmp, e->cross);
+}
+
+struct next bt_edge(struct cpu *c, struct block *b, u32 n)
+{
+    struct bt *t = bt_of(c);
+    struct edge *e = &t->edges[n];
+    struct next none = {NULL, NULL};
+
+    c->cur = NULL;
+    c->block = NULL;
+    c->rip = e->target;
+    gla lin = c->rip;
+    struct jc_entry *j = &c->blocks->jc[jc_index(lin)];
+    if (j->lin != lin || j->key != c->key || j->gen != c->mmu.gens[j->global])
+        return none;
+    struct block *to = j->block;
+    if (to->hot && to->hot_lin == lin && to->cost != BLOCK_DEAD) {
+        if (!t->cfg.unlinked) {
+            if (((lin ^ b->hot_lin) & PAGE_MASK) == 0)
+                patch(t, e->jmp, to->hot);
+            else
+                link_across(t, e, to->hot, j->gen, j->global);
+        }
+        return (struct next){to->hot + t->to_rx, NULL};
+    }
+    c->left -= to->cost;
+    if (unlikely(c->left < 0)) {
+        enter_refused(c, to);
+        return none;
+    }
+    c->gpr[GPR_BLOCK] = c->rip;
+    c->block = to;
+    return (struct next){NULL, to->insn};
+}
+
+/* Whether instructions that need these bits may run: vec_state to set, or 0 and the caller takes
+ * the slow way, which raises what is to be raised. */
+u64 bt_vec_enter(struct cpu *c, u32 need)
+{
+    u32 can =
+        (c->sse_trap ? 0 : VEC_SSE) | (c->avx_trap ? 0 : VEC_AVX) | (c->fpu_trap ? 0 : VEC_X87);
+    return (need & can) == need ? can : 0;
+}
