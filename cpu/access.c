@@ -8,6 +8,10 @@
 
 static noreturn void seg_fault(struct cpu *cpu, int s)
 {
+    if (unlikely(!cpu_has(cpu, FEAT_I386)) && cpu->mode == MODE_REAL) {
+        overrun_286(cpu);
+        s = SEG_DS; /* interrupt 13 whatever the segment */
+    }
     cpu_raise_err(cpu, s == SEG_SS ? EX_SS : EX_GP, 0);
 }
 
@@ -19,8 +23,12 @@ gla seg_linear_slow(struct cpu *cpu, int s, gva off, u32 size, bool write)
     if (cpu->mode == MODE_REAL || cpu->mode == MODE_V86) {
         /* The 8086 wraps an operand at the end of a segment; later ones fault (SDM vol. 3, 20.1.1)
          */
-        if (off + size - 1 > sg->limit && !(!cpu_has(cpu, FEAT_I286) && off <= 0xffff))
-            seg_fault(cpu, s);
+        if (off + size - 1 > sg->limit) {
+            if (cpu_has(cpu, FEAT_I286) || off > 0xffff)
+                seg_fault(cpu, s);
+            /* so that the access comes to the slow functions, which go on at the start */
+            mmu_flush_page(&cpu->mmu, (u32)(sg->base + off));
+        }
         return (u32)(sg->base + off);
     }
     if (!(sg->attr & ATTR_P) || !(sg->attr & ATTR_S))

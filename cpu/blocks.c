@@ -298,6 +298,8 @@ static struct block *build(struct cpu *cpu, gla lin, const struct itlb_entry *pa
 
     u32 off = 0, most = cpu->block_max ? MIN(cpu->block_max, (u32)BLOCK_MAX) : BLOCK_MAX;
     const struct itlb_entry *second = NULL;
+    /* the fast handlers do what later models than the 8086 do */
+    bool plain = cpu->plain || !cpu_has(cpu, FEAT_I186);
     while (b->n < most) {
         u32 here = start + off;
         if (here >= PAGE_SIZE || (b->n && cpu->tracer && splits_at(cpu->tracer, lin + off)))
@@ -323,7 +325,7 @@ static struct block *build(struct cpu *cpu, gla lin, const struct itlb_entry *pa
         }
         insn_place(i, (u16)off);
         i->run = i->flags & INF_EXIT     ? run_exit
-                 : !cpu->plain           ? run_for(i, cpu->key)
+                 : !plain                ? run_for(i, cpu->key)
                  : i->flags & INF_BRANCH ? run_branch
                                          : run_generic;
         off += i->len;
@@ -375,8 +377,12 @@ struct block *block_lookup(struct cpu *cpu)
     if (j->lin == lin && j->key == cpu->key && j->gen == cpu->mmu.gens[j->global] &&
         j->block->cost != BLOCK_DEAD)
         return j->block;
-    if (cpu->mode != MODE_LONG64 && cpu->rip > cpu->seg[SEG_CS].limit)
-        raise_gp0(cpu);
+    if (cpu->mode != MODE_LONG64 && cpu->rip > cpu->seg[SEG_CS].limit) {
+        if (cpu_has(cpu, FEAT_I286))
+            raise_gp0(cpu);
+        cpu->rip &= 0xffff;
+        return block_lookup(cpu);
+    }
     if (cpu->mode == MODE_LONG64 && !is_canonical(lin))
         raise_gp0(cpu);
     int view = cpu->cpl == 3 ? VIEW_USER : VIEW_SUP;

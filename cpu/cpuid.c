@@ -45,8 +45,8 @@ struct cpu_model {
 
 static const struct cpu_model models[] = {
     {"host", NULL, NULL, 0, {0}},
-    {"8086", "", "", 0, {FEAT_FPU}},
-    {"286", "", "", 0, {FEAT_FPU, SET_286}},
+    {"8086", "", "", 0, {FEAT_ALWAYS}},
+    {"286", "", "", 0, {SET_286}},
     {"386", "", "", 0x308, {FEAT_FPU, SET_386}},
     {"486", "GenuineIntel", "", 0x480, {FEAT_FPU, SET_486}},
     {"pentium", "GenuineIntel", "", 0x544, {FEAT_FPU, SET_PENTIUM}},

@@ -84,6 +84,8 @@ static bool row_fits(const struct cpu *cpu, const struct insn_row *row,
         return d->meta.branch_type != ZYDIS_BRANCH_TYPE_FAR;
     case WHEN_286:
         return !cpu_has(cpu, FEAT_I386);
+    case WHEN_8086:
+        return !cpu_has(cpu, FEAT_I186);
     }
     return false;
 }
@@ -278,31 +280,13 @@ void *decode_new(const struct cpu *cpu)
     return dec;
 }
 
-static int invalid(struct insn *i, int len, int vector)
+int decode_invalid(struct insn *i, int len, int vector)
 {
     i->row = INSN_INVALID;
     i->len = (u8)(len > 0 && len <= 15 ? len : 1);
     i->flags = INF_EXIT;
     i->imm = (u64)vector;
     return -1;
-}
-
-/* Before the 80386 LOCK goes with any instruction: the same bytes without it. */
-static int decode_unlocked(struct cpu *cpu, const u8 *bytes, int avail, u32 key, struct insn *out)
-{
-    u8 rest[15];
-    int n = 0, dropped = 0;
-    avail = MIN(avail, 15);
-    for (int k = 0; k < avail; k++) {
-        if (bytes[k] == 0xf0 && !dropped)
-            dropped = 1;
-        else
-            rest[n++] = bytes[k];
-    }
-    int len = decode_insn(cpu, rest, n, key, out);
-    if (len > 0)
-        out->len = (u8)(len + dropped);
-    return len > 0 ? len + dropped : len;
 }
 
 /* What the library takes and AMD's processors do not (Intel's do): 0F 0D with a register, which is
@@ -319,8 +303,8 @@ u16 decode_row(const struct cpu *cpu, const ZydisDecodedInstruction *d,
                const ZydisDecodedOperand *ops, u32 key)
 {
     enum feature f = isa_feature(d->meta.isa_set);
-    if (d->mnemonic == ZYDIS_MNEMONIC_JCXZ) /* as old as the 8086, whatever the library says */
-        f = FEAT_ALWAYS;
+    if (d->mnemonic == ZYDIS_MNEMONIC_JCXZ || d->mnemonic == ZYDIS_MNEMONIC_FWAIT)
+        f = FEAT_ALWAYS; /* as old as the 8086, whatever the library says; WAIT needs no FPU */
     if (f == FEAT_COUNT || (f != FEAT_ALWAYS && !cpu_has(cpu, f)))
         return INSN_INVALID;
     if (d->meta.isa_set == ZYDIS_ISA_SET_AVXAES && !cpu_has(cpu, FEAT_AES))
@@ -371,9 +355,8 @@ ZyanStatus decode_full(const ZydisDecoder *dec, const u8 *bytes, int avail,
     return st;
 }
 
-/* shape: filled in when the length is returned. */
-static int decode_slow(struct cpu *cpu, const u8 *bytes, int avail, u32 key, struct insn *out,
-                       struct decode_shape *shape)
+int decode_known(struct cpu *cpu, const u8 *bytes, int avail, u32 key, struct insn *out,
+                 struct decode_shape *shape)
 {
     const ZydisDecoder *dec = (const ZydisDecoder *)cpu->blocks->decoders + (key & KEY_DMODE);
     ZydisDecodedInstruction d;
@@ -383,16 +366,14 @@ static int decode_slow(struct cpu *cpu, const u8 *bytes, int avail, u32 key, str
     out->base = out->index = GPR_ZERO;
     ZyanStatus st = decode_full(dec, bytes, avail, &d, ops);
     if (!ZYAN_SUCCESS(st)) {
-        if (st == ZYDIS_STATUS_ILLEGAL_LOCK && !cpu_has(cpu, FEAT_I386))
-            return decode_unlocked(cpu, bytes, avail, key, out);
         if (st == ZYDIS_STATUS_NO_MORE_DATA)
-            return avail >= 15 ? invalid(out, 15, EX_GP) : 0;
-        return invalid(out, 1, st == ZYDIS_STATUS_INSTRUCTION_TOO_LONG ? EX_GP : EX_UD);
+            return avail >= 15 ? decode_invalid(out, 15, EX_GP) : 0;
+        return decode_invalid(out, 1, st == ZYDIS_STATUS_INSTRUCTION_TOO_LONG ? EX_GP : EX_UD);
     }
     out->len = d.length;
     u16 id = decode_row(cpu, &d, ops, key);
     if (!id)
-        return invalid(out, d.length, EX_UD);
+        return decode_invalid(out, d.length, EX_UD);
     const struct insn_row *row = &insn_rows[id];
     out->row = id;
     out->osize = (u8)(d.operand_width / 8);
@@ -412,7 +393,7 @@ static int decode_slow(struct cpu *cpu, const u8 *bytes, int avail, u32 key, str
     if (ends_block(&d) || (out->flags & (INF_REP | INF_REPNE)))
         out->flags |= INF_BRANCH;
     if (native_row(row) && !native_prepare(cpu, &d, ops, out))
-        return invalid(out, d.length, EX_UD);
+        return decode_invalid(out, d.length, EX_UD);
     shape->disp_at = d.raw.disp.offset;
     shape->disp_size = d.raw.disp.size / 8;
     shape->imm_at = d.raw.imm[0].offset;
@@ -420,6 +401,14 @@ static int decode_slow(struct cpu *cpu, const u8 *bytes, int avail, u32 key, str
     shape->imm_signed = d.raw.imm[0].is_signed;
     shape->imm_size2 = d.raw.imm[1].size / 8;
     return d.length;
+}
+
+static int decode_slow(struct cpu *cpu, const u8 *bytes, int avail, u32 key, struct insn *out,
+                       struct decode_shape *shape)
+{
+    if (unlikely(!cpu_has(cpu, FEAT_I386)))
+        return decode_old(cpu, bytes, avail, key, out, shape);
+    return decode_known(cpu, bytes, avail, key, out, shape);
 }
 
 int decode_insn(struct cpu *cpu, const u8 *bytes, int avail, u32 key, struct insn *out)
@@ -431,7 +420,7 @@ int decode_insn(struct cpu *cpu, const u8 *bytes, int avail, u32 key, struct ins
     if (len)
         return len;
     len = decode_slow(cpu, bytes, avail, key, out, &shape);
-    if (len > 0 && !(native_row(&insn_rows[out->row]) && shape.imm_size))
+    if (len > 0 && !shape.changed && !(native_row(&insn_rows[out->row]) && shape.imm_size))
         memo_add(cpu->blocks->memo, bytes, key, &shape, out);
     return len;
 }

@@ -157,6 +157,8 @@ static always_inline bool seg_fits(const struct cpu *c, int s, gva off, u32 size
     const struct seg *sg = &c->seg[s];
     return (write ? sg->wok : sg->rok) && off + (u64)size - 1 <= sg->limit;
 }
+/* The registers that the 80286 has moved when an operand of cpu->cur overruns its segment. */
+void overrun_286(struct cpu *cpu);
 static always_inline gla seg_linear(struct cpu *c, int s, gva off, u32 size, bool write)
 {
     if (likely(s == SEG_FLAT))

@@ -10,6 +10,7 @@
  * uses up its slice. Intel SDM vol. 3, 6.9 (priorities), 6.8.3 (shadows), 17.3.1.4 (single step).
  */
 #include "cpu/breaks_priv.h"
+#include "cpu/decode_priv.h"
 #include "cpu/interp_priv.h"
 
 /* Instructions of the running block from `i` on have not been executed. */
@@ -203,14 +204,19 @@ static void step(struct cpu *c, bool single)
         breaks_meet(c, linear_pc(c), b->phys, cpu_icount(c)))
         return;
     c->gpr[GPR_BLOCK] = c->rip;
-    if (!(c->key & KEY_64) && c->rip + i.len - 1u > c->seg[SEG_CS].limit)
-        raise_gp0(c);
+    if (!(c->key & KEY_64) && c->rip + i.len - 1u > c->seg[SEG_CS].limit) {
+        if (cpu_has(c, FEAT_I286))
+            raise_gp0(c);
+        decode_wrapped(c, &i);
+    }
     c->pending &= ~shadow;
     c->flsys &= ~(u32)FL_RF; /* faults push it set; IRET may set it for the next instruction */
     if (unlikely(c->tracer))
         c->tracer->step(c->tracer->ctx, c, &b->mark);
     begin(c, &i);
     insn_rows[i.row].exec(c, &i);
+    if (unlikely(!cpu_has(c, FEAT_I286)))
+        c->rip &= 0xffff;
     if (unlikely(c->rip == start) && (i.flags & (INF_REP | INF_REPNE)) && (c->dr[7] & 0xff))
         c->flsys |= FL_RF; /* a repetition that goes on does not meet its breakpoint again */
     c->left--;

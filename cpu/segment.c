@@ -304,8 +304,9 @@ static gla stack_linear(struct cpu *cpu, const struct stack *st, u64 off, u32 si
         bad = off <= st->limit || last > (st->attr & ATTR_DB ? 0xffffffffull : 0xffffull);
     else
         bad = last > st->limit;
-    if (bad)
-        cpu_raise_err(cpu, EX_SS, st->sel);
+    if (bad) /* the 286 has one interrupt for all overruns in real mode */
+        cpu_raise_err(cpu, cpu->mode == MODE_REAL && !cpu_has(cpu, FEAT_I386) ? EX_GP : EX_SS,
+                      st->sel);
     return (u32)(st->base + off);
 }
 

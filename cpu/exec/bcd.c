@@ -25,10 +25,13 @@ static void decimal(struct cpu *cpu, int sign)
     if ((al & 15) > 9 || cpu->fl & AF_AF) {
         by = 6;
         carries |= AF_AF;
-        if (sign < 0 && al < 6) /* DAS: a borrow out of the low step sets CF by itself */
+        /* DAS: a borrow out of the low step sets CF by itself, but on the 8086 */
+        if (sign < 0 && al < 6 && cpu_has(cpu, FEAT_I186))
             carries |= AF_CF;
     }
-    if (al > 0x99 || fl_cf(cpu)) {
+    /* the 8086 compares with 9Fh after a half carry */
+    u8 top = cpu->fl & AF_AF && !cpu_has(cpu, FEAT_I186) ? 0x9f : 0x99;
+    if (al > top || fl_cf(cpu)) {
         by += 0x60;
         carries |= AF_CF;
     }
@@ -75,8 +78,11 @@ void exec_aas(struct cpu *cpu, const struct insn *i)
 void exec_aam(struct cpu *cpu, const struct insn *i)
 {
     u8 base = (u8)i->imm, al = (u8)cpu->gpr[RAX];
-    if (base == 0)
+    if (base == 0) {
+        if (!cpu_has(cpu, FEAT_I186)) /* the flags of the quotient that was not computed */
+            alu_test8(0, 0, &cpu->fl);
         raise_de(cpu);
+    }
     gpr_write(cpu, RAX, 2, (u64)(al / base) << 8 | al % base);
     alu_test8(al % base, 0xff, &cpu->fl);
 }

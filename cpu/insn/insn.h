@@ -81,7 +81,18 @@ struct insn {
 _Static_assert(sizeof(struct insn) == 48, "the cached form decides how much guest code fits L2");
 
 /* ---- rows ------------------------------------------------------------------------------------ */
-enum insn_when { ANY, OPS_SEG, OPS_CR, OPS_DR, OPS_VEC, OPS_NOVEC, OPS_FAR, OPS_NEAR, WHEN_286 };
+enum insn_when {
+    ANY,
+    OPS_SEG,
+    OPS_CR,
+    OPS_DR,
+    OPS_VEC,
+    OPS_NOVEC,
+    OPS_FAR,
+    OPS_NEAR,
+    WHEN_286, /* models before the 80386 */
+    WHEN_8086 /* models before the 80186 */
+};
 enum insn_priv {
     USER,   /* any CPL */
     CPL0,   /* #GP(0) unless CPL is 0 */

@@ -14,7 +14,7 @@
 /* ---- what is asked for ---------------------------------------------------------------------- */
 struct check_file {
     char *path;
-    bool one; /* FILE#N: only this test */
+    bool one; /* FILE#N: only test N, counted from 0 (numbers in files need not be unique) */
     u32 only;
 };
 
@@ -79,8 +79,8 @@ struct file_result {
 bool pool_run(const struct check_options *o, struct file_result *results);
 
 /* ---- report.c ------------------------------------------------------------------------------- */
-/* Appends what failed and how to see it again. */
-void report_failure(struct buf *b, const char *path, const char *cpu, const char *engine,
+/* Appends what failed and how to see it again; n: v's place in the file. */
+void report_failure(struct buf *b, const char *path, u32 n, const char *cpu, const char *engine,
                     const struct vector *v, u16 mask, const struct outcome *o);
 bool report_junit(const struct check_options *o, const struct file_result *r);
 void report_tap(const struct check_options *o, const struct file_result *r);
@@ -89,6 +89,6 @@ void report_tap(const struct check_options *o, const struct file_result *r);
 struct exceptions;
 enum status exceptions_open(const char *path, struct exceptions **out, struct error *err);
 void exceptions_close(struct exceptions *e);
-bool exceptions_has(const struct exceptions *e, const char *path, const struct vector *v);
+bool exceptions_has(const struct exceptions *e, const char *path, u32 n, const struct vector *v);
 
 #endif

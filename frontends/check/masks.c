@@ -195,10 +195,10 @@ static bool names(const char *path, const char *file)
     return m <= n && !strcmp(path + n - m, file) && (m == n || path[n - m - 1] == '/');
 }
 
-bool exceptions_has(const struct exceptions *e, const char *path, const struct vector *v)
+bool exceptions_has(const struct exceptions *e, const char *path, u32 n, const struct vector *v)
 {
     char number[16], hash[41] = "";
-    snprintf(number, sizeof(number), "%u", v->index);
+    snprintf(number, sizeof(number), "%u", n);
     for (int k = 0; v->has_hash && k < 20; k++)
         snprintf(hash + 2 * k, 3, "%02x", v->hash[k]);
     for (u32 k = 0; e && k < e->n; k++)

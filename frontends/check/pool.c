@@ -135,25 +135,25 @@ static void run_file(struct bench *b, const struct check_file *cf, struct messag
             m->failed++;
             break;
         }
-        if ((cf->one && v.index != cf->only) || !selected(b->o->filter, cf->path, v.name))
+        if ((cf->one && k != cf->only) || !selected(b->o->filter, cf->path, v.name))
             continue;
         if (suite_revoked(b->suite, &v)) {
             m->skipped++;
             continue;
         }
-        __atomic_store_n(at, v.index, __ATOMIC_RELAXED);
+        __atomic_store_n(at, k, __ATOMIC_RELAXED);
         u16 mask = flags_mask(b->suite, b->cpu, &v);
         bool good = runner_run(b->runner, &v, mask, &out, &st, &err);
-        bool known = exceptions_has(b->known, cf->path, &v);
+        bool known = exceptions_has(b->known, cf->path, k, &v);
         if (st == ST_UNSUP) {
             if (!m->skipped++)
-                buf_text(text, "skip %s #%u: %s\n", cf->path, v.index, err.msg);
+                buf_text(text, "skip %s #%u: %s\n", cf->path, k, err.msg);
         } else if (st != ST_OK) {
             buf_text(text, "FAIL %s: %s\n", cf->path, err.msg);
             m->failed++;
             break;
         } else if (good && known) {
-            buf_text(text, "FAIL %s #%u passes: take it out of %s\n", cf->path, v.index,
+            buf_text(text, "FAIL %s #%u passes: take it out of %s\n", cf->path, k,
                      b->o->exceptions);
             m->failed++;
         } else if (good) {
@@ -162,7 +162,7 @@ static void run_file(struct bench *b, const struct check_file *cf, struct messag
             m->known++;
         } else {
             if (m->failed++ < b->o->show && text->len < MAX_TEXT)
-                report_failure(text, cf->path, b->cpu, b->o->engine, &v, mask, &out);
+                report_failure(text, cf->path, k, b->cpu, b->o->engine, &v, mask, &out);
             if (b->o->stop)
                 __atomic_store_n(stop, 1, __ATOMIC_RELAXED);
         }

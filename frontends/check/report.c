@@ -90,7 +90,7 @@ static void put_word(struct buf *b, const char *p)
     buf_u8(b, '\'');
 }
 
-void report_failure(struct buf *b, const char *path, const char *cpu, const char *engine,
+void report_failure(struct buf *b, const char *path, u32 n, const char *cpu, const char *engine,
                     const struct vector *v, u16 mask, const struct outcome *o)
 {
     char text[DISASM_TEXT] = "(bad)";
@@ -101,7 +101,7 @@ void report_failure(struct buf *b, const char *path, const char *cpu, const char
     disasm_close(d);
     if (len <= 0)
         len = MIN(v->len, 15);
-    buf_text(b, "FAIL %s #%u: %s\n    ", path, v->index, v->name);
+    buf_text(b, "FAIL %s #%u: %s\n    ", path, n, v->name);
     for (int k = 0; k < len; k++)
         buf_text(b, "%02x ", v->bytes[k]);
     buf_text(b, "  %s\n", text);
@@ -116,7 +116,7 @@ void report_failure(struct buf *b, const char *path, const char *cpu, const char
     }
     buf_text(b, "    again: trivisor check --cpu %s --engine %s ", cpu, engine);
     put_word(b, path);
-    buf_text(b, "#%u\n", v->index);
+    buf_text(b, "#%u\n", n);
 }
 
 /* ---- JUnit ---------------------------------------------------------------------------------- */

@@ -184,7 +184,7 @@ static void run_real(struct runner *r, const struct vector *v, u16 mask, struct 
         happened(o, "shut down");
     testbed_get(r->tb, &now);
     if (r->is_8086 && ex.vector == 0) /* the file does not say where FLAGS went */
-        flags_at = now.seg[CPU_SEG_SS].base + (u16)(now.gpr[4] + 4);
+        flags_at = (now.seg[CPU_SEG_SS].base + (u16)(now.gpr[4] + 4)) & 0xfffff;
     now.rflags |= r->fixed_flags;
     for (int k = 0; k < VREG_COUNT; k++) {
         if (!((a->have | b->have) >> k & 1))
@@ -197,8 +197,8 @@ static void run_real(struct runner *r, const struct vector *v, u16 mask, struct 
                 want = ((want & 0xfd5) | 2) | r->fixed_flags;
         }
         u64 got = reg_now(&now, k);
-        if (k < 16 && v->bits == 16 && a->reg[k] <= 0xffff && want <= 0xffff)
-            got &= 0xffff; /* REGS: the upper halves are nobody's */
+        if (k <= VREG_RIP && v->bits == 16 && before <= 0xffff && want <= 0xffff)
+            got &= 0xffff; /* REGS: the upper halves are nobody's; IP wraps */
         if ((want ^ got) & m)
             add_diff(o,
                      (struct diff){

@@ -192,6 +192,8 @@ static void look(void *ctx, struct cpu *cpu, const struct encoding *e)
         const struct insn_row *r = &insn_rows[e->insn.row];
         bool cpl0 = e->d.attributes & ZYDIS_ATTRIB_IS_PRIVILEGED;
         s->seen[e->insn.row] = 1;
+        if (!cpu_has(cpu, FEAT_I386))
+            return; /* the library speaks of later processors (cpu/decode_old.c) */
         s->priv_less[e->insn.row] |= cpl0 && r->priv != CPL0;
         s->priv_more[e->insn.row] |= !cpl0 && r->priv == CPL0;
         s->copied[e->insn.row] |= r->bt == NATIVE && touches_system_register(e);
