@@ -27,6 +27,127 @@ void exec_esc(struct cpu *cpu, const struct insn *i)
         mem_read(cpu, i->seg, op_ea(cpu, i), 2);
 }
 
+/* ---- flags that the manuals leave undefined ---------------------------------------------------
+ * The recorded 80C286 gives the same ones each time. */
+
+/* OF and CF as they are, AF set, the rest of hi: the half that the algorithm ends with. */
+static void flags_of_half(struct cpu *cpu, u16 carries, bool byte, u64 hi)
+{
+    u16 fl;
+    if (byte)
+        alu_test8((u8)hi, 0xff, &fl);
+    else
+        alu_test16((u16)hi, 0xffff, &fl);
+    cpu->fl = (u16)((fl & (AF_SF | AF_ZF | AF_PF)) | AF_AF | (carries & (AF_CF | AF_OF)));
+}
+
+/* SHL: AF is bit 4 of the result. The 8086 takes the count as it is. */
+#define SHL_OLD(N)                                                                                 \
+    static u##N shl_old##N(u##N a, u8 n, u16 *fl)                                                  \
+    {                                                                                              \
+        if (!n)                                                                                    \
+            return a;                                                                              \
+        for (; n > 31; n -= 31)                                                                    \
+            a = alu_shl##N(a, 31, fl);                                                             \
+        a = alu_shl##N(a, n, fl);                                                                  \
+        *fl = (u16)((*fl & ~AF_AF) | (a & 0x10 ? AF_AF : 0));                                      \
+        return a;                                                                                  \
+    }                                                                                              \
+    static void shl_286_##N(struct cpu *cpu, const struct insn *i, u8 n)                           \
+    {                                                                                              \
+        RMW(N, op_ea(cpu, i), shl_old##N(a, n, &fl), (void)0)                                      \
+    }
+SHL_OLD(8)
+SHL_OLD(16)
+
+void exec_shl_286(struct cpu *cpu, const struct insn *i)
+{
+    u8 n = (u8)op_read(cpu, i, 1);
+    if (cpu_has(cpu, FEAT_I186))
+        n &= 31;
+    if (i->size[0] == 1)
+        shl_286_8(cpu, i, n);
+    else
+        shl_286_16(cpu, i, n);
+}
+
+void exec_mul_286(struct cpu *cpu, const struct insn *i)
+{
+    bool byte = i->size[0] == 1;
+    exec_mul(cpu, i);
+    flags_of_half(cpu, cpu->fl, byte, byte ? cpu->gpr[RAX] >> 8 : cpu->gpr[RDX]);
+}
+
+void exec_imul_286(struct cpu *cpu, const struct insn *i)
+{
+    bool byte = i->size[0] == 1;
+    if (i->kind[1] == OP_NONE) {
+        exec_imul(cpu, i);
+        flags_of_half(cpu, cpu->fl, byte, byte ? cpu->gpr[RAX] >> 8 : cpu->gpr[RDX]);
+        return;
+    }
+    i32 p = (i16)op_read(cpu, i, 1) * (i16)op_read(cpu, i, i->kind[2] == OP_NONE ? 0 : 2);
+    op_write(cpu, i, 0, (u16)p);
+    flags_of_half(cpu, p == (i16)p ? 0 : AF_CF | AF_OF, false, (u64)p >> 16);
+}
+
+/* CF and OF: the last compare borrowed, in as many bits as the divisor has. */
+void exec_div_286(struct cpu *cpu, const struct insn *i)
+{
+    bool byte = i->size[0] == 1;
+    u32 mask = byte ? 0xff : 0xffff, d = (u32)op_read(cpu, i, 0);
+    u32 n = byte ? (u16)cpu->gpr[RAX] : (u32)(u16)cpu->gpr[RDX] << 16 | (u16)cpu->gpr[RAX];
+    if (!d || n / d > mask)
+        raise_de(cpu);
+    u32 q = n / d, r = n % d, last = (u32)(r + (q & 1 ? (u64)d : 0));
+    gpr_write(cpu, RAX, 2, byte ? q | r << 8 : q);
+    if (!byte)
+        gpr_write(cpu, RDX, 2, r);
+    flags_of_half(cpu, (last & mask) < d ? AF_CF | AF_OF : 0, byte, r);
+}
+
+/* CF and OF: the divisor is positive. */
+void exec_idiv_286(struct cpu *cpu, const struct insn *i)
+{
+    bool byte = i->size[0] == 1;
+    i64 d = (i64)sign_extend(op_read(cpu, i, 0), byte ? 1 : 2);
+    exec_idiv(cpu, i);
+    flags_of_half(cpu, d > 0 ? AF_CF | AF_OF : 0, byte, byte ? cpu->gpr[RAX] >> 8 : cpu->gpr[RDX]);
+}
+
+/* The flags of the byte addition inside, but CF and AF as the instruction sets them. */
+static void ascii(struct cpu *cpu, const struct insn *i, bool add)
+{
+    u8 al = (u8)cpu->gpr[RAX];
+    u16 fl, by = (al & 15) > 9 || cpu->fl & AF_AF ? 6 : 0;
+    if (add) {
+        alu_add8(al, (u8)by, &fl);
+        exec_aaa(cpu, i);
+    } else {
+        alu_sub8(al, (u8)by, &fl);
+        exec_aas(cpu, i);
+    }
+    cpu->fl = (u16)((fl & ~(AF_AF | AF_CF)) | (by ? AF_AF | AF_CF : 0));
+}
+
+void exec_aaa_286(struct cpu *cpu, const struct insn *i)
+{
+    ascii(cpu, i, true);
+}
+
+void exec_aas_286(struct cpu *cpu, const struct insn *i)
+{
+    ascii(cpu, i, false);
+}
+
+/* OF is the carry. */
+void exec_aad_286(struct cpu *cpu, const struct insn *i)
+{
+    exec_aad(cpu, i);
+    cpu->fl = (u16)((cpu->fl & ~AF_OF) | (cpu->fl & AF_CF ? AF_OF : 0));
+}
+
+/* ---- the 8086 ------------------------------------------------------------------------------- */
 /* A quotient of -80h or -8000h is too large as well; a REP before it negates the quotient. */
 void exec_idiv_8086(struct cpu *cpu, const struct insn *i)
 {

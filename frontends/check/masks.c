@@ -20,12 +20,13 @@ static const struct undefined {
     char cpu[8];
     u16 first, last;
     i8 reg;
+    int exception;
     u16 flags;
 } table[] = {
-#define UNDEFINED(cpu, first, last, reg, flags) {cpu, first, last, reg, flags},
+#define UNDEFINED(cpu, first, last, reg, ex, flags) {cpu, first, last, reg, ex, flags},
 #include "frontends/check/masks.def"
 #undef UNDEFINED
-    {"", 1, 0, 0, 0},
+    {"", 1, 0, 0, 0, 0},
 };
 
 int vector_opcode(const struct vector *v, int *reg)
@@ -60,7 +61,7 @@ u16 flags_mask(const struct suite *s, const char *cpu, const struct vector *v)
         return s->mask[op][reg];
     for (const struct undefined *u = table; u->cpu[0]; u++)
         if (op >= u->first && op <= u->last && (u->reg < 0 || u->reg == reg) &&
-            !strcmp(u->cpu, cpu))
+            (u->exception < 0 || u->exception == v->ex.number) && !strcmp(u->cpu, cpu))
             mask &= (u16)~u->flags;
     return mask;
 }

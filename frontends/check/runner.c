@@ -168,7 +168,7 @@ static void run_real(struct runner *r, const struct vector *v, u16 mask, struct 
     struct cpu_regs now;
     enum testbed_stop stop;
     const struct vector_state *a = &v->init, *b = &v->final;
-    u64 flags_at = v->ex.has_flags_addr ? v->ex.flags_addr : ~0ull - 1;
+    u64 flags_at = ~0ull - 1;
 
     put_cells(r->tb, a, false);
     set_real(r, v, &now);
@@ -183,8 +183,12 @@ static void run_real(struct runner *r, const struct vector *v, u16 mask, struct 
     if (stop == TESTBED_SHUTDOWN)
         happened(o, "shut down");
     testbed_get(r->tb, &now);
-    if (r->is_8086 && ex.vector == 0) /* the file does not say where FLAGS went */
-        flags_at = (now.seg[CPU_SEG_SS].base + (u16)(now.gpr[4] + 4)) & 0xfffff;
+    /* Where FLAGS went: the 8086's files do not say, the others mean the even address below. */
+    if (r->is_8086 ? ex.vector == 0 : v->ex.has_flags_addr) {
+        u64 sp = b->have >> 4 & 1 ? b->reg[4] : a->reg[4];
+        u64 ss = b->have >> VREG_SS & 1 ? b->reg[VREG_SS] : a->reg[VREG_SS];
+        flags_at = ((ss << 4) + (u16)(sp + 4)) & (r->is_8086 ? 0xfffff : 0xffffff);
+    }
     now.rflags |= r->fixed_flags;
     for (int k = 0; k < VREG_COUNT; k++) {
         if (!((a->have | b->have) >> k & 1))
