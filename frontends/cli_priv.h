@@ -99,6 +99,8 @@ int run_with(int argc, char **argv, const struct run_hook *hook);
 int cmd_run(int argc, char **argv);
 int cmd_check(int argc, char **argv); /* check/check.c */
 void check_help(FILE *f);
+int cmd_record(int argc, char **argv); /* record/record.c */
+void record_help(FILE *f);
 int cmd_trace(int argc, char **argv);
 int cmd_profile(int argc, char **argv);
 int cmd_lockstep(int argc, char **argv);

@@ -18,6 +18,7 @@ static const struct command {
 } commands[] = {
     {"run", cmd_run, "run a virtual machine"},
     {"check", cmd_check, "run recorded instruction vectors against an engine"},
+    {"record", cmd_record, "record instruction vectors from the host's processor"},
     {"trace", cmd_trace, "write down every instruction of a run; show, stat, diff read it"},
     {"lockstep", cmd_lockstep, "run two engines side by side and find the first difference"},
     {"help", cmd_help, "this text; 'help run' lists the options of run"},
@@ -67,6 +68,8 @@ static int cmd_help(int argc, char **argv)
         options_help(stdout);
     else if (!strcmp(argv[0], "check"))
         check_help(stdout);
+    else if (!strcmp(argv[0], "record"))
+        record_help(stdout);
     else if (!strcmp(argv[0], "trace"))
         return cmd_trace(1, (char *[]){(char *)"--help"});
     else if (!strcmp(argv[0], "lockstep"))

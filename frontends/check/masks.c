@@ -36,6 +36,7 @@ int vector_opcode(const struct vector *v, int *reg)
     static const u8 prefix[] = {0x26, 0x2e, 0x36, 0x3e, 0xf0, 0xf2, 0xf3};
     while (k < v->len &&
            (memchr(prefix, v->bytes[k], sizeof(prefix)) || (v->bytes[k] == 0xf1 && !late) ||
+            (v->bytes[k] >> 2 == 0x64 >> 2 && late) ||
             (v->bits == 64 && (v->bytes[k] & 0xf0) == 0x40)))
         k++;
     *reg = 0;

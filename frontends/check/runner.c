@@ -144,6 +144,15 @@ static bool is_string(const struct vector *v, int op)
            ((op >= 0xa4 && op <= 0xa7) || (op >= 0xaa && op <= 0xaf) || (op >= 0x6c && op <= 0x6f));
 }
 
+/* A gather, which lets a single step's trap in between its elements. */
+static bool is_gather(const struct vector *v)
+{
+    for (int k = 0; k + 3 < v->len; k++)
+        if (v->bytes[k] == 0xc4)
+            return (v->bytes[k + 1] & 0x1f) == 2 && v->bytes[k + 3] >> 2 == 0x90 >> 2;
+    return false;
+}
+
 /* The suites before the 80286 record one instruction, later ones go on to a HLT. */
 static enum testbed_stop steps_8086(struct runner *r, const struct vector *v,
                                     struct testbed_exception *ex)
@@ -343,7 +352,7 @@ static enum status run_user(struct runner *r, const struct vector *v, u16 mask, 
     c->bits = v->bits;
     c->len = MIN(v->len, 15);
     c->max_steps = MAX_STEPS;
-    c->rep = is_string(v, op);
+    c->rep = is_string(v, op) || is_gather(v);
     memcpy(c->in.gpr, v->init.reg, sizeof(c->in.gpr));
     c->in.rip = v->init.reg[VREG_RIP];
     c->in.rflags = v->init.reg[VREG_RFLAGS];

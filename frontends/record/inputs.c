@@ -6,7 +6,6 @@
 #include "frontends/record/values.h"
 #include "base/bits.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI };
@@ -393,7 +392,7 @@ bool inputs_make(const struct testbed *tb, const struct form *f, struct rnd *r, 
     c->in.rflags = 0x202 | (rnd_next(r) & FLAGS_ARITH);
     if (rnd_one_in(r, 4))
         c->in.rflags |= FLAG_DF;
-    if (!getenv("NOAC") && (getenv("ALLAC") || rnd_one_in(r, 12)))
+    if (rnd_one_in(r, 12))
         c->in.rflags |= FLAG_AC;
     place_code(m);
     special_registers(m);

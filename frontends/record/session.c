@@ -12,7 +12,7 @@
 #include <string.h>
 
 enum { MESSAGES = 200, PER_ROW = 4 };
-enum { FLAGS_COUNTED = 0x244cd5, FLAG_TF_HIGH = 1 };
+enum { FLAGS_COUNTED = 0x244cd5 };
 
 struct pending {
     const struct form *form;
@@ -97,7 +97,7 @@ enum status session_open(const struct session_config *cfg, struct session **out,
     }
     for (int b = 0; b < 2; b++)
         for (int k = 0; k < s->forms[b].n; k++)
-            s->rows[s->forms[b].v[k].shape.row].forms++;
+            s->rows[s->forms[b].v[k].shape.row].forms[b]++;
     *out = s;
     return ST_OK;
 }
@@ -118,34 +118,22 @@ void session_close(struct session *s)
     free(s);
 }
 
-/* What the step itself left in the results. */
+/* MXCSR_MASK in a saved image: misaligned SSE is no feature of our models. */
 static void normalise(struct host_case *c, const char *row)
 {
-    u32 at, n = 0;
-    u8 keep;
-    if (c->vector >= 0)
+    u32 n = 0;
+    u8 was = 0;
+    if (c->vector >= 0 || (strncmp(row, "FXSAVE", 6) && strncmp(row, "XSAVE", 5)))
         return;
-    if (!strncmp(row, "PUSHF", 5)) {
-        at = (u32)c->out.gpr[4] + 1; /* TF was on: not so in the vector */
-        keep = (u8)~FLAG_TF_HIGH;
-    } else if (!strncmp(row, "FXSAVE", 6) || !strncmp(row, "XSAVE", 5)) {
-        at = (u32)c->operand + 30; /* MXCSR_MASK: misaligned SSE is no feature of our models */
-        keep = 0;
-    } else {
-        return;
-    }
+    for (u32 k = 0; k < c->n_in; k++)
+        if (c->mem_in[k].addr == (u32)c->operand + 30)
+            was = c->mem_in[k].value;
     for (u32 k = 0; k < c->n_out && k < HOST_CELLS; k++) {
         struct host_cell x = c->mem_out[k];
-        if (x.addr == at) {
-            x.value &= keep;
-            u8 was = 0;
-            for (u32 j = 0; j < c->n_in; j++)
-                if (c->mem_in[j].addr == x.addr)
-                    was = c->mem_in[j].value;
-            if (was == x.value)
-                continue;
-        }
-        c->mem_out[n++] = x;
+        if (x.addr == (u32)c->operand + 30)
+            x.value = 0;
+        if (x.addr != (u32)c->operand + 30 || was != x.value)
+            c->mem_out[n++] = x;
     }
     c->n_out = n;
 }
@@ -274,6 +262,21 @@ enum status session_run(struct session *s,
             st = done(ctx, row, err);
     }
     return st;
+}
+
+struct session_totals session_totals(const struct session *s)
+{
+    struct session_totals t = {0};
+    for (int k = 1; k < insns_count(); k++) {
+        const struct session_row *r = &s->rows[k];
+        t.rows += r->vectors > 0;
+        t.forms += r->forms[0] + r->forms[1];
+        t.vectors += r->vectors;
+        t.dropped += r->dropped;
+        for (int e = 0; e < SESSION_ENGINES; e++)
+            t.failures[e] += r->failures[e];
+    }
+    return t;
 }
 
 const struct session_row *session_row(const struct session *s, int row)

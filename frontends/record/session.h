@@ -20,7 +20,8 @@ struct session_config {
     bool verify;
 };
 struct session_row {
-    int forms, vectors, dropped; /* dropped: cases whose outcome on the host cannot be used */
+    int forms[2];         /* of 32 and of 64 bits */
+    int vectors, dropped; /* dropped: cases whose outcome on the host cannot be used */
     int failures[SESSION_ENGINES];
 };
 struct session_case {
@@ -44,7 +45,12 @@ enum status session_run(struct session *s,
                         enum status (*done)(void *ctx, int row, struct error *err), void *ctx,
                         struct error *err);
 
+struct session_totals {
+    int rows, forms, vectors, dropped; /* rows: with vectors */
+    int failures[SESSION_ENGINES];
+};
 /* Results so far. */
+struct session_totals session_totals(const struct session *s);
 const struct session_row *session_row(const struct session *s, int row);
 /* The first failures, one a line with its case: at most so many are kept. */
 int session_messages(const struct session *s);
