@@ -420,7 +420,9 @@ int decode_insn(struct cpu *cpu, const u8 *bytes, int avail, u32 key, struct ins
     if (len)
         return len;
     len = decode_slow(cpu, bytes, avail, key, out, &shape);
-    if (len > 0 && !shape.changed && !(native_row(&insn_rows[out->row]) && shape.imm_size))
+    /* What was refused has no known length: not all of its bytes had a say. */
+    if (len > 0 && out->row != INSN_INVALID && !shape.changed &&
+        !(native_row(&insn_rows[out->row]) && shape.imm_size))
         memo_add(cpu->blocks->memo, bytes, key, &shape, out);
     return len;
 }

@@ -87,11 +87,20 @@ static void check_mxcsr(struct cpu *cpu, u32 v)
 }
 
 /* ---- FXSAVE ---------------------------------------------------------------------------------- */
+/* Silicon's order: an address that is not canonical (#SS or #GP), #AC, then #GP for less than 16.
+ */
+static void fx_address(struct cpu *cpu, const struct insn *i)
+{
+    gva off = op_ea(cpu, i);
+    check_canonical(cpu, i->seg, seg_linear(cpu, i->seg, off, 1, false), 1);
+    check_alignment(cpu, i->seg, off, 4);
+}
+
 static void fxsave(struct cpu *cpu, const struct insn *i, bool wide)
 {
     u8 im[416];
     check_gate(cpu, GATE_X87);
-    check_alignment(cpu, i->seg, op_ea(cpu, i), 4); /* AMD: beyond that it is #GP */
+    fx_address(cpu, i);
     gva off = area(cpu, i, 16);
     u32 n = 160 + vec_bytes(cpu);
     mem_probe_write(cpu, i->seg, off, 512);
@@ -103,7 +112,7 @@ static void fxrstor(struct cpu *cpu, const struct insn *i, bool wide)
 {
     u8 im[512];
     check_gate(cpu, GATE_X87);
-    check_alignment(cpu, i->seg, op_ea(cpu, i), 4); /* AMD: beyond that it is #GP */
+    fx_address(cpu, i);
     gva off = area(cpu, i, 16);
     mem_read_bytes(cpu, i->seg, off, im, 512);
     check_mxcsr(cpu, ld_u32(im + 24));

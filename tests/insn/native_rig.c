@@ -98,6 +98,9 @@ void mem_probe_write_bytes(struct cpu *cpu, int s, gva off, u32 len)
 {
     at(off, len);
 }
+void check_canonical(struct cpu *cpu, int s, gla a, u32 size)
+{
+}
 void check_alignment(struct cpu *cpu, int s, gva off, u32 align)
 {
 }

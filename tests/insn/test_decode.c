@@ -61,6 +61,21 @@ static void compare(u32 key, u64 seed)
     box_free(warm);
 }
 
+/* An encoding that was refused at its first byte says nothing of others that begin with it. */
+Test(decode, refused_encodings_are_not_remembered)
+{
+    static const u8 bad[16] = {0xf0, 0x90}, good[16] = {0xf0, 0xff, 0x08};
+    struct box *b = box_new("x86-64-v2");
+    struct insn i;
+    for (int n = 0; n < 2; n++) {
+        decode_insn(b->cpu, bad, 15, KEY_64, &i);
+        cr_expect_eq(i.row, INSN_INVALID);
+        cr_expect_eq(decode_insn(b->cpu, good, 15, KEY_64, &i), 3);
+        cr_expect_eq(i.row, INSN_DEC);
+    }
+    box_free(b);
+}
+
 Test(decode, remembered_64, .timeout = 120)
 {
     compare(KEY_64, 1);
