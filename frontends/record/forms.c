@@ -171,7 +171,8 @@ static bool has_memory(const struct insn_shape *s)
 static void try_all(struct walk *w, struct form *f)
 {
     static const u8 more[][2] = {{ADDRESS}, {GS}, {LOCK}, {ADDRESS, GS}, {LOCK, ADDRESS}};
-    if (!try_form(w, f) || !has_memory(&f->shape))
+    bool counts = f->map == 0 && f->op >= 0xe0 && f->op <= 0xe3; /* LOOP, JCXZ */
+    if (!try_form(w, f) || (!has_memory(&f->shape) && !counts))
         return;
     bool lock = f->shape.accepts_lock;
     int n = f->n_prefix;
@@ -181,7 +182,7 @@ static void try_all(struct walk *w, struct form *f)
         if ((more[k][0] == LOCK && !lock) || n + add > (int)sizeof(g.prefix))
             continue;
         /* 16-bit addresses reach our pages through GS only */
-        if (f->bits == 32 && more[k][0] == ADDRESS && !more[k][1])
+        if (f->bits == 32 && more[k][0] == ADDRESS && !more[k][1] && !counts)
             continue;
         if (f->bits == 32 && more[k][0] == LOCK && more[k][1])
             continue;

@@ -225,6 +225,8 @@ static void fill_operand(struct maker *m, const struct shape_op *o, u64 t, u32 n
         if (strcmp(row, "CMPXCHG"))
             put_value(m, t + (u64)half, g[RDX], half);
     }
+    if (starts(row, "XSAVE") || starts(row, "FXSAVE"))
+        put_value(m, t + 30, 0, 1); /* session.c: MXCSR_MASK */
 }
 
 static void string_count(struct maker *m)
@@ -362,6 +364,24 @@ static bool dangerous(const struct maker *m)
     return n == 0x80 || n == 1 || n == 3 || n == 4; /* Linux has user gates for the latter */
 }
 
+/* LOCK where it must not be: #UD. The instruction is the same otherwise. */
+static void lock_wrongly(const struct testbed *tb, struct maker *m)
+{
+    u8 b[24] = {0xf0};
+    struct insn_shape s;
+    memcpy(b + 1, m->code, 15);
+    if (arena_offset(m->c->in.rip + m->s->len) < 0) /* which of #UD and #PF is a matter of taste */
+        return;
+    if (!strcmp(m->row, "MOV_CR")) /* AMD: CR8 without REX */
+        return;
+    if (m->s->len == 15 || insns_shape(tb, m->c->bits, b, 15, &s))
+        return;
+    memcpy(m->code, b, 16);
+    m->s->len++;
+    m->c->len++;
+    m->c->rep = false;
+}
+
 bool inputs_make(const struct testbed *tb, const struct form *f, struct rnd *r, struct host_case *c,
                  struct insn_shape *shape)
 {
@@ -413,11 +433,12 @@ bool inputs_make(const struct testbed *tb, const struct form *f, struct rnd *r, 
     }
     if (dangerous(m))
         return false;
+    if (rnd_one_in(r, 40))
+        lock_wrongly(tb, m);
     put(m, c->in.rip, m->code, shape->len);
     c->n_in = 0;
     for (int k = 0; k < ARENA_BYTES && c->n_in < HOST_CELLS; k++)
         if (m->set[k])
             c->mem_in[c->n_in++] = (struct host_cell){(u32)arena_address(k), m->image[k]};
-    insns_shape(tb, f->bits, m->code, 15, shape);
     return true;
 }

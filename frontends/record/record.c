@@ -67,7 +67,7 @@ static enum status parse(int argc, char **argv, struct options *o, struct error 
             return near ? fail(err, ST_INVAL, "no option '%s' (did you mean '-%s'?)", argv[k], near)
                         : fail(err, ST_INVAL, "no option '%s' ('trivisor help record')", argv[k]);
         }
-        const char *v = argv[++k];
+        const char *v = ++k < argc ? argv[k] : NULL;
         if (!v)
             return fail(err, ST_INVAL, "-%s needs a value", a);
         if (!strcmp(a, "-out"))

@@ -1,0 +1,230 @@
+/*
+ * tests/record/test_record.c - the host runner, and our engines against it.
+ */
+#include <criterion/criterion.h>
+
+#include "frontends/cli_priv.h"
+#include "frontends/record/layout.h"
+#include "frontends/record/ours.h"
+#include "frontends/record/record_priv.h"
+#include "tests/record/record_test.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* NULL: this host cannot; the test is skipped. */
+static struct host *open_host(void)
+{
+    struct host *h = NULL;
+    struct error err;
+    if (host_open(&h, &err) != ST_OK)
+        cr_skip_test("%s", err.msg);
+    return h;
+}
+
+static struct host_case *start(struct host *h, int k, int bits, const char *code)
+{
+    struct host_case *c = host_case(h, k);
+    unsigned b;
+    int n;
+    memset(c, 0, sizeof(*c));
+    c->bits = bits;
+    c->max_steps = 32;
+    c->in.rip = AREA_CODE;
+    c->in.rflags = 0x202;
+    c->in.gpr[3] = AREA_DATA;
+    c->in.gpr[4] = AREA_STACK + 64;
+    c->in.xsave[0] = 0x7f;
+    c->in.xsave[1] = 0x03;
+    c->in.xsave[24] = 0x80;
+    c->in.xsave[25] = 0x1f;
+    for (; sscanf(code, "%2x%n", &b, &n) == 1; code += n)
+        c->mem_in[c->n_in++] = (struct host_cell){AREA_CODE + c->len++, (u8)b};
+    return c;
+}
+
+Test(host, registers_memory_and_faults)
+{
+    struct host *h = open_host();
+    struct error err;
+    for (int bits = 32; bits <= 64; bits += 32) {
+        struct host_case *add = start(h, 0, bits, "01d8"), *div = start(h, 1, bits, "f7f1");
+        struct host_case *store = start(h, 2, bits, "8903"), *guard = start(h, 3, bits, "8903");
+        struct host_case *readonly = start(h, 4, bits, "8903"), *trap = start(h, 5, bits, "cc");
+        struct host_case *gs = start(h, 6, bits, "658b02"), *push = start(h, 7, bits, "9c");
+        add->in.gpr[0] = 0xf0000000;
+        store->in.gpr[0] = 0x11223344;
+        guard->in.gpr[3] = AREA_DATA + AREA_BYTES - 2;
+        readonly->in.gpr[3] = AREA_CONST + 8;
+        gs->in.gpr[2] = GS_LIMIT - 2;
+        cr_assert_eq(host_run(h, 8, &err), ST_OK, "%s", err.msg);
+        cr_expect_eq(add->vector, -1);
+        cr_expect_eq(add->out.gpr[0], (u32)(0xf0000000u + AREA_DATA));
+        cr_expect_eq(add->out.rip, AREA_CODE + 2);
+        cr_expect_eq(add->out.rflags & 1, 1);
+        cr_expect_eq(div->vector, 0);
+        cr_expect_eq(div->out.rip, AREA_CODE);
+        cr_assert_eq(store->n_out, 4);
+        cr_expect_eq(store->mem_out[3].addr, AREA_DATA + 3);
+        cr_expect_eq(store->mem_out[3].value, 0x11);
+        cr_expect(guard->vector == 14 && guard->error == 6 && guard->has_error);
+        cr_expect_eq(guard->cr2, AREA_DATA + AREA_BYTES);
+        cr_expect(readonly->vector == 14 && readonly->error == 7 && !readonly->n_out);
+        cr_expect(trap->vector == 3 && trap->out.rip == AREA_CODE + 1);
+        cr_expect_eq(gs->vector, bits == 32 ? 13 : -1);
+        for (u32 k = 0; k < push->n_out; k++)
+            cr_expect(push->mem_out[k].value != 3, "the pushed flags show the runner's TF");
+    }
+    host_close(h);
+}
+
+/* A child that asks the kernel for something dies, and the next case does not notice. */
+Test(host, a_child_that_dies_is_replaced)
+{
+    struct host *h = open_host();
+    struct error err;
+    start(h, 0, 64, "01d8");
+    struct host_case *call = start(h, 1, 64, "0f05");
+    struct host_case *after = start(h, 2, 64, "01d8");
+    call->in.gpr[0] = 57; /* fork */
+    cr_assert_eq(host_run(h, 3, &err), ST_OK, "%s", err.msg);
+    cr_expect_eq(call->end, HOST_DIED);
+    cr_expect_eq(after->end, HOST_OK);
+    cr_expect_eq(after->out.gpr[0], AREA_DATA);
+    host_close(h);
+}
+
+Test(host, an_instruction_that_goes_on_is_odd)
+{
+    struct host *h = open_host();
+    struct error err;
+    struct host_case *c = start(h, 0, 64, "90");
+    c->len = 3; /* says more than there is: an INT3 would be taken for its own */
+    cr_assert_eq(host_run(h, 1, &err), ST_OK, "%s", err.msg);
+    cr_expect(c->end == HOST_OK && c->vector == -1 && c->out.rip == AREA_CODE + 1);
+    host_close(h);
+}
+
+/* ---- every row ------------------------------------------------------------------------------- */
+Test(session, engines_agree_with_the_processor)
+{
+    struct session_config cfg = {.per_form = 3, .seed = 42, .verify = true};
+    struct session *s;
+    struct error err;
+    host_close(open_host());
+    cr_assert_eq(session_open(&cfg, &s, &err), ST_OK, "%s", err.msg);
+    cr_assert_eq(session_run(s, NULL, NULL, NULL, &err), ST_OK, "%s", err.msg);
+    struct session_totals t = session_totals(s);
+    for (int k = 0; k < session_messages(s); k++)
+        cr_expect(false, "%s", session_message(s, k));
+    cr_expect_eq(t.failures[0] + t.failures[1], 0);
+    cr_expect(t.vectors > 50000 && t.dropped < t.vectors / 100, "%d vectors, %d left out",
+              t.vectors, t.dropped);
+    for (int row = 1; row < insns_count(); row++) {
+        struct insns_row r;
+        insns_row(row, &r);
+        const struct session_row *sr = session_row(s, row);
+        if (!session_excluded(row) && !sr->forms[0] && !sr->forms[1])
+            printf("skipped: %s: this processor does not have it\n", r.name);
+        cr_expect(!(sr->forms[0] + sr->forms[1]) || sr->vectors, "%s: no vector is left", r.name);
+    }
+    session_close(s);
+}
+
+struct sum {
+    u64 hash;
+    int n;
+};
+
+static enum status add_up(void *ctx, const struct session_case *x, struct error *err)
+{
+    struct sum *s = ctx;
+    for (int k = 0; k < 16; k++)
+        s->hash = hash_add(s->hash, x->c->in.gpr[k] ^ x->c->out.gpr[k] << 1);
+    for (u32 k = 0; k < x->c->n_in; k++)
+        s->hash = hash_add(s->hash, x->c->mem_in[k].addr + x->c->mem_in[k].value);
+    s->n++;
+    return ST_OK;
+}
+
+static struct sum sum_of(u64 seed)
+{
+    struct session_config cfg = {.rows = "[CDM]*", .per_form = 2, .seed = seed};
+    struct sum sum = {0};
+    struct session *s;
+    struct error err;
+    cr_assert_eq(session_open(&cfg, &s, &err), ST_OK, "%s", err.msg);
+    cr_assert_eq(session_run(s, add_up, NULL, &sum, &err), ST_OK, "%s", err.msg);
+    session_close(s);
+    return sum;
+}
+
+Test(session, a_seed_gives_the_same_cases)
+{
+    host_close(open_host());
+    struct sum a = sum_of(5), b = sum_of(5), c = sum_of(6);
+    cr_expect(a.n > 1000 && a.n == b.n && a.hash == b.hash);
+    cr_expect(a.hash != c.hash);
+}
+
+/* What verification would not notice, no vector would. */
+static enum status spoil(void *ctx, const struct session_case *x, struct error *err)
+{
+    struct host_case *c = (struct host_case *)x->c, *r = ctx;
+    char text[256];
+    memcpy(r, c, sizeof(*r));
+    cr_expect(!ours_differs(c, r, x->flags, text, sizeof(text)));
+#define SPOILT(what)                                                                               \
+    memcpy(r, c, sizeof(*r));                                                                      \
+    what;                                                                                          \
+    cr_expect(ours_differs(c, r, x->flags, text, sizeof(text)), #what)
+    SPOILT(r->out.gpr[1] ^= 1);
+    SPOILT(r->out.rip++);
+    SPOILT(r->out.rflags ^= 0x400);
+    SPOILT(r->out.xsave[24] ^= 1);
+    SPOILT(r->out.xsave[576] ^= 1);
+    SPOILT(r->vector = 7);
+    SPOILT(r->mem_out[0].value ^= 1; r->mem_out[0].addr = AREA_DATA; r->n_out = c->n_out + 1);
+#undef SPOILT
+    return ST_OK;
+}
+
+Test(session, differences_are_seen)
+{
+    struct session_config cfg = {.rows = "ADC", .per_form = 1, .seed = 1};
+    struct session *s;
+    struct error err;
+    struct host_case *r = malloc(sizeof(*r));
+    host_close(open_host());
+    cr_assert_eq(session_open(&cfg, &s, &err), ST_OK, "%s", err.msg);
+    cr_assert_eq(session_run(s, spoil, NULL, r, &err), ST_OK, "%s", err.msg);
+    session_close(s);
+    free(r);
+}
+
+/* ---- the command ----------------------------------------------------------------------------- */
+Test(command, what_is_recorded_passes_check)
+{
+    char dir[] = "/tmp/record-XXXXXX", cmd[128], report[128];
+    host_close(open_host());
+    cr_assert(mkdtemp(dir));
+    snprintf(report, sizeof(report), "%s/report.md", dir);
+    char *args[] = {"--rows", "[AR]*", "--per-form", "2", "--out", dir, "--report", report};
+    cr_expect_eq(cmd_record(8, args), 0);
+    for (int k = 0; k < 2; k++) {
+        char *check[] = {"--quiet", "--cpu", "host", "--engine", k ? "generic" : "interp", dir};
+        cr_expect_eq(cmd_check(6, check), 0);
+    }
+    cr_expect_eq(access(report, R_OK), 0);
+    snprintf(cmd, sizeof(cmd), "rm -r %s", dir);
+    cr_expect_eq(system(cmd), 0);
+}
+
+Test(command, mistakes)
+{
+    cr_expect_eq(cmd_record(1, (char *[]){"--rwos"}), STATUS_USAGE);
+    cr_expect_eq(cmd_record(1, (char *[]){"--rows"}), STATUS_USAGE);
+    cr_expect_eq(cmd_record(2, (char *[]){"--bits", "16"}), STATUS_USAGE);
+    cr_expect_eq(cmd_record(2, (char *[]){"--per-form", "0"}), STATUS_USAGE);
+}
