@@ -296,7 +296,8 @@ static struct block *build(struct cpu *cpu, gla lin, const struct itlb_entry *pa
     b->phys = first.phys | start;
     b->key = cpu->key;
 
-    u32 off = 0, most = cpu->block_max ? MIN(cpu->block_max, (u32)BLOCK_MAX) : BLOCK_MAX;
+    u32 off = 0, looked_at = 0,
+        most = cpu->block_max ? MIN(cpu->block_max, (u32)BLOCK_MAX) : BLOCK_MAX;
     const struct itlb_entry *second = NULL;
     /* the fast handlers do what later models than the 8086 do */
     bool plain = cpu->plain || !cpu_has(cpu, FEAT_I186);
@@ -320,8 +321,10 @@ static struct block *build(struct cpu *cpu, gla lin, const struct itlb_entry *pa
             len = decode_cross(cpu, bytes, avail, lin, i, &second);
             if (len > 0 && len <= avail)
                 second = NULL;
-            if (len < 0)
+            if (len < 0) { /* refused for bytes of a page that nobody watches for this block */
                 second = NULL;
+                once = true;
+            }
         }
         insn_place(i, (u16)off);
         i->run = i->flags & INF_EXIT     ? run_exit
@@ -330,6 +333,9 @@ static struct block *build(struct cpu *cpu, gla lin, const struct itlb_entry *pa
                                          : run_generic;
         off += i->len;
         b->n++;
+        looked_at = off;
+        if (len < 0) /* bytes behind the first may be why it is refused */
+            looked_at = MIN(off - i->len + 15u, (u32)PAGE_SIZE - start);
         if (second || len < 0 || (i->flags & (INF_BRANCH | INF_EXIT)) || once)
             break;
     }
@@ -343,7 +349,7 @@ static struct block *build(struct cpu *cpu, gla lin, const struct itlb_entry *pa
         b->insn[0].run = run_counted;
     }
     b->hot_lin = NOT_HOT;
-    b->bytes = (u16)off;
+    b->bytes = (u16)looked_at;
     b->cost = b->n;
     struct sentinel *s = block_sentinel(b);
     memset(s, 0, sizeof(*s));
@@ -351,7 +357,7 @@ static struct block *build(struct cpu *cpu, gla lin, const struct itlb_entry *pa
     s->self = b;
     s->off = (u16)off;
     cpu->n_blocks++;
-    b->cross = second != NULL;
+    b->cross = second != NULL || (once && first.host); /* neither goes by the jump cache */
     b->phys2 = second ? second->phys : 0;
     b->device = !first.host || (second && !second->host);
     if (once || (second && !cacheable(cpu, second)))
