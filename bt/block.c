@@ -286,8 +286,7 @@ static bool decode(struct xl *x, int k)
     const ZydisDecoder *dec =
         (const ZydisDecoder *)x->cpu->blocks->decoders + (x->b->key & KEY_DMODE);
     x->bytes = x->cpu->ram->base + x->b->page[0]->off + (x->b->phys & ~PAGE_MASK) + i->off;
-    return ZYAN_SUCCESS(decode_full(dec, x->bytes, i->len, &x->d, x->ops)) &&
-           x->d.length == i->len;
+    return ZYAN_SUCCESS(decode_full(dec, x->bytes, i->len, &x->d, x->ops)) && x->d.length == i->len;
 }
 
 static void one(struct xl *x, int k)

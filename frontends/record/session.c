@@ -39,6 +39,8 @@ const char *session_excluded(int row)
         {"INT1", "its trap cannot be told from a single step"},
         {"SYSEXIT", "a host's hypervisor may answer instead of the processor"},
         {"SYSRET", "a host's hypervisor may answer instead of the processor"},
+        {"SETMO", "only the 8086 has it"},
+        {"ESC", "only processors without a coprocessor have it"},
         {"RDRAND", "random"},
         {"RDSEED", "random"},
     };
@@ -49,6 +51,9 @@ const char *session_excluded(int row)
     for (size_t k = 0; k < ARRAY_LEN(other); k++)
         if (!strcmp(r.name, other[k].name))
             return other[k].why;
+    const char *suffix = strrchr(r.name, '_');
+    if (suffix && (!strcmp(suffix, "_286") || !strcmp(suffix, "_8086")))
+        return "of a processor that is gone: the public suites have it";
     if (!strcmp(r.privilege, "CPL0") || !strcmp(r.privilege, "IOPERM") ||
         !strcmp(r.privilege, "IOPL"))
         return NULL; /* at CPL 3: what the user sees of it */
