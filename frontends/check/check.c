@@ -22,7 +22,8 @@ void check_help(FILE *f)
         "registers, flags and memory. FILE#N is test N of a file alone. The status is 0 if at\n"
         "least one test ran and all passed, 1 if not.\n\n"
         "  --cpu MODEL        the model; else the one that the file was recorded on\n"
-        "  --engine NAME      interp (default), generic, host\n"
+        "  --engine NAME      interp (default), generic (no fast handlers), bt where it is built\n"
+        "                     in, host (the processor itself: vectors of user processes)\n"
         "  --filter GLOB      only files (F7.*) or tests (idiv*) of that name\n"
         "  --only FILE#N      the same as FILE#N\n"
         "  --jobs N           processes; default: as many as processors\n"
@@ -127,8 +128,10 @@ static enum status take_option(struct check_options *o, const char *name, const 
         return word_of("CPU model", arg, vm_cpu_models(), err);
     }
     if (!strcmp(name, "engine")) {
+        const char *engines[MAX_ENGINES];
+        runner_engines(engines);
         o->engine = arg;
-        return word_of("engine", arg, runner_engines(), err);
+        return word_of("engine", arg, engines, err);
     }
     if (!strcmp(name, "filter"))
         o->filter = arg;

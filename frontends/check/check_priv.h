@@ -58,8 +58,9 @@ struct outcome {
 };
 
 struct runner;
-/* NULL-terminated: "interp", "generic", "host". */
-const char *const *runner_engines(void);
+/* Fills in a NULL-terminated list: those of a testbed, and "host". */
+enum { MAX_ENGINES = 16 };
+void runner_engines(const char *list[MAX_ENGINES]);
 enum status runner_open(const char *cpu, const char *engine, struct runner **out,
                         struct error *err);
 void runner_close(struct runner *r);

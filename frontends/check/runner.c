@@ -26,13 +26,16 @@ struct runner {
     struct ours *ours;
     struct host *host;
     struct host_case *in, *out;
-    u8 image[2][ARENA_BYTES];
+    u8 image[3][ARENA_BYTES];
 };
 
-const char *const *runner_engines(void)
+void runner_engines(const char *list[MAX_ENGINES])
 {
-    static const char *const names[] = {"interp", "generic", "host", NULL};
-    return names;
+    int n = 0;
+    for (const char *const *e = testbed_engines(); *e && n < MAX_ENGINES - 2; e++)
+        list[n++] = *e;
+    list[n++] = "host";
+    list[n] = NULL;
 }
 
 static void add_diff(struct outcome *o, struct diff d)
@@ -264,8 +267,9 @@ static enum status open_user(struct runner *r, struct error *err)
 static void compare_memory(struct runner *r, const struct vector *v, const struct host_case *in,
                            const struct host_case *got, struct outcome *o)
 {
-    u8 *want = r->image[0], *now = r->image[1];
-    host_arena(in, want);
+    u8 *want = r->image[0], *now = r->image[1], *before = r->image[2];
+    host_arena(in, before);
+    memcpy(want, before, ARENA_BYTES);
     memcpy(now, want, ARENA_BYTES);
     for (u32 k = 0; k < v->final.n_cells; k++) {
         int at = arena_offset(v->final.cells[k].addr);
@@ -287,7 +291,7 @@ static void compare_memory(struct runner *r, const struct vector *v, const struc
             n++;
             add_diff(o, (struct diff){.kind = DIFF_MEM,
                                       .addr = arena_address(k),
-                                      .before = want[k],
+                                      .before = before[k],
                                       .want = want[k],
                                       .got = now[k]});
         }
