@@ -284,6 +284,7 @@ struct cpu {
     u64 insns;           /* executed up to the start of the running slice */
     i64 slice;           /* length of the running slice */
     i64 stolen;          /* instructions given back when a slice was cut short */
+    bool cut;            /* it was: cpu_cut_slice() */
     volatile u32 kicked; /* set by other threads: end the slice */
     bool sequenced;      /* RDRAND and RDSEED give random_sequence, the same in every run */
     u64 random_sequence;

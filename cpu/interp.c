@@ -383,6 +383,7 @@ static enum cpu_exit run_slice(struct cpu *c, i64 n, bool single)
     n = MIN(n, (i64)BLOCK_DEAD - 1); /* what a dead block costs must be too much */
     c->left = c->slice = n;
     c->stolen = 0;
+    c->cut = false;
     c->kicked = 0;
     native_enter(c);
     if (c->engine)
@@ -419,6 +420,7 @@ enum cpu_exit cpu_step_held(struct cpu *c)
 
 void cpu_cut_slice(struct cpu *c)
 {
+    c->cut = true;
     if (c->left > 0) {
         c->stolen += c->left;
         c->left = 0;

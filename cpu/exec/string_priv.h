@@ -39,10 +39,11 @@ static always_inline void rep_done(struct cpu *cpu, const struct insn *i, u64 n)
     gpr_write(cpu, RCX, i->asize, cpu->gpr[RCX] - n);
 }
 
-/* Something waits for the end of the instruction. */
+/* Something waits for the end of the instruction. Not the end of the slice: how many instructions a
+ * REP counts as must not depend on where a run was cut into slices, nor on how an engine counts. */
 static always_inline bool rep_should_pause(const struct cpu *cpu)
 {
-    return cpu->pending != 0 || cpu->left <= 0 || cpu->dr6_pending != 0;
+    return cpu->pending != 0 || cpu->cut || cpu->dr6_pending != 0;
 }
 
 /* Back to the instruction's own start: it goes on when it is executed again. */
