@@ -70,6 +70,8 @@ enum status testbed_new(const struct testbed_config *c, struct testbed **out, st
     }
     tb->cpu->mmu.a20_mask &= tb->mask;
     tb->cpu->catch_faults = c->catch;
+    tb->cpu->plain = generic;
+    tb->cpu->sequenced = true;
     *out = tb;
     return ST_OK;
 }
@@ -98,6 +100,7 @@ void testbed_set(struct testbed *tb, const struct cpu_regs *r)
     c->halted = c->nmi_blocked = false;
     c->pending = 0;
     c->dr6_pending = 0;
+    c->random_sequence = 0;
     c->ex_nested = -1;
     c->ex_ext = false;
     state_set(c, r);
@@ -169,6 +172,15 @@ enum testbed_stop testbed_step(struct testbed *tb, struct testbed_exception *ex)
                                          .cr2 = c->cr2};
     }
     return stop_of(c, why);
+}
+
+void testbed_caught(const struct testbed *tb, struct testbed_exception *ex)
+{
+    const struct cpu *c = tb->cpu;
+    *ex = (struct testbed_exception){.vector = c->ex_vector,
+                                     .error = c->ex_has_error ? c->ex_error : 0,
+                                     .has_error = c->ex_has_error,
+                                     .cr2 = c->cr2};
 }
 
 enum testbed_stop testbed_run(struct testbed *tb, u64 max, u64 *ran)

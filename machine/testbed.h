@@ -41,7 +41,8 @@ void testbed_free(struct testbed *tb);
  * handlers. */
 const char *const *testbed_engines(void);
 
-/* Registers; pending events of the CPU (halt, shadows, debug traps) are forgotten by a set. */
+/* Registers; pending events of the CPU (halt, shadows, debug traps) are forgotten by a set, and
+ * RDRAND begins its fixed sequence again. */
 void testbed_get(struct testbed *tb, struct cpu_regs *r);
 void testbed_set(struct testbed *tb, const struct cpu_regs *r);
 /* The state after RESET of this model. */
@@ -53,6 +54,9 @@ bool testbed_write(struct testbed *tb, gpa addr, const void *buf, u64 len);
 
 /* One instruction. ex (may be NULL): the exception it raised, also when that was delivered. */
 enum testbed_stop testbed_step(struct testbed *tb, struct testbed_exception *ex);
+
+/* After TESTBED_CAUGHT: what it was. */
+void testbed_caught(const struct testbed *tb, struct testbed_exception *ex);
 
 /* Up to max instructions at full speed (blocks of any length); stops as above. Returns how many
  * were executed in *ran (may be NULL). */

@@ -2,7 +2,7 @@
  * frontends/lockstep/command.c - the command line of `trivisor lockstep`.
  */
 #include "frontends/lockstep/lockstep_priv.h"
-#include "machine/testbed.h"
+#include "frontends/lockstep/program.h"
 #include "base/log.h"
 
 #include <stdlib.h>
@@ -50,6 +50,8 @@ void lockstep_help(FILE *f)
         "  -programs N            how many (default %d)\n"
         "  -length L              instructions in each (default %d)\n"
         "  -mode 16|32|64         of the code (default: all)\n"
+        "  -setup NAME            of the processor: long, compat, prot, odd (segments not flat),\n"
+        "                         real, prot16, v86\n"
         "  -cpu MODEL             CPU model (default host)\n"
         "  -against host          the second side is the host's processor (ring 3)\n"
         "  -save DIR              keep a program that differs, made small, as a file there\n"
@@ -114,7 +116,14 @@ static enum status take_word(struct parser *p, const char *name, const char *arg
         o->plant = arg;
     else if (!strcmp(name, "save"))
         o->save = arg;
-    else if (!strcmp(name, "against")) {
+    else if (!strcmp(name, "setup")) {
+        o->setup = arg;
+        if (setup_find(arg) < 0)
+            return fail(err, ST_INVAL,
+                        "-setup: no setup '%s' (there are: long compat prot odd "
+                        "real prot16 v86)",
+                        arg);
+    } else if (!strcmp(name, "against")) {
         if (strcmp(arg, "host"))
             return fail(err, ST_INVAL, "-against: '%s' is not host", arg);
         o->host = true;
@@ -152,9 +161,9 @@ static enum status take_word(struct parser *p, const char *name, const char *arg
 static bool take(struct parser *p, int argc, char **argv, int *at, enum status *st,
                  struct error *err)
 {
-    static const char *const words[] = {"engines",  "other",  "until", "plant",   "save",
-                                        "seed",     "slice",  "every", "insns",   "last",
-                                        "programs", "length", "mode",  "against", NULL};
+    static const char *const words[] = {
+        "engines", "other", "until",    "plant",  "save", "seed",    "slice", "every",
+        "insns",   "last",  "programs", "length", "mode", "against", "setup", NULL};
     const char *name = argv[*at];
     if (name[0] != '-' || !name[1])
         return false;

@@ -33,7 +33,7 @@ struct lockstep_options {
     u64 seed, programs, length;
     bool have_seed;
     int mode; /* 0: all */
-    const char *save;
+    const char *save, *setup;
     const char *cpu;
     const char *files[64];
     int n_files;
@@ -41,6 +41,7 @@ struct lockstep_options {
 
 int lockstep_boot(const struct lockstep_options *o);
 int lockstep_random(const struct lockstep_options *o);
+int lockstep_host(const struct lockstep_options *o);
 int lockstep_serve(int argc, char **argv);
 
 /* ---- differ.c -------------------------------------------------------------------------------- */
