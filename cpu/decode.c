@@ -111,7 +111,8 @@ static u8 mem_segment(ZydisRegister r, u32 key)
     static const u8 map[] = {SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS};
     int id = ZydisRegisterGetId(r);
     u8 s = id >= 0 && id < 6 ? map[id] : SEG_DS;
-    if (s < SEG_FS && (key & (KEY_64 | KEY_FLAT)))
+    /* CS is flat to code; data in it cannot be written (SDM vol. 3, 5.4) */
+    if (s < SEG_FS && (key & KEY_64 || (key & KEY_FLAT && s != SEG_CS)))
         return SEG_FLAT;
     return s;
 }
