@@ -31,13 +31,14 @@ struct meeting {
     u64 done, died, bad;
 };
 
-/* Left out: what enters the kernel, takes time or leaves the pages; ENTER, of which processors
- * leave more or less in memory when it faults; images with the old code selector in them; FS, which
- * is the runner's own. */
+/* Left out: what enters the kernel, takes time or leaves the pages; images with old pointers in
+ * them; where in its operand an instruction faults first (ENTER, MASKMOVQ); FS, the runner's own.
+ */
 static bool fit(const struct insn_shape *s)
 {
-    static const char *const names[] = {"RDRAND", "RDSEED",  "RDPID",  "XBEGIN", "XABORT",
-                                        "ENTER",  "FNSTENV", "FNSAVE", NULL};
+    static const char *const names[] = {"RDRAND", "RDSEED",  "RDPID",    "XBEGIN",     "XABORT",
+                                        "ENTER",  "FNSTENV", "FNSAVE",   "XSAVE",      "XSAVEOPT",
+                                        "XSAVEC", "FXSAVE",  "MASKMOVQ", "MASKMOVDQU", NULL};
     struct insns_row row;
     if (!insns_row(s->row, &row) || !row.user || row.system || row.exits || s->relative)
         return false;
