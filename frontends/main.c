@@ -21,6 +21,7 @@ static const struct command {
     {"record", cmd_record, "record instruction vectors from the host's processor"},
     {"trace", cmd_trace, "write down every instruction of a run; show, stat, diff read it"},
     {"lockstep", cmd_lockstep, "run two engines side by side and find the first difference"},
+    {"profile", cmd_profile, "run a machine and show where its instructions are spent"},
     {"help", cmd_help, "this text; 'help run' lists the options of run"},
     {"version", cmd_version, "the version"},
 };
@@ -74,6 +75,8 @@ static int cmd_help(int argc, char **argv)
         return cmd_trace(1, (char *[]){(char *)"--help"});
     else if (!strcmp(argv[0], "lockstep"))
         lockstep_help(stdout);
+    else if (!strcmp(argv[0], "profile"))
+        return cmd_profile(1, (char *[]){(char *)"--help"});
     else if (find(argv[0]))
         usage(stdout);
     else
