@@ -25,6 +25,10 @@ enum status bt_attach(struct cpu *cpu, const struct bt_config *c, struct error *
 /* Back to the interpreter; also before cpu_free(). Not while the CPU runs. */
 void bt_detach(struct cpu *cpu);
 
+/* In the child of a fork(): translated code of its own at the same place, with the same contents.
+ * False: no memory; the CPU must not run. */
+bool bt_forked(struct cpu *cpu);
+
 struct bt_stats {
     u64 blocks, insns;      /* translated */
     u64 copied, helped;     /* of the instructions: host code, calls of C functions */

@@ -243,6 +243,23 @@ enum status cache_init(struct bt *t, struct error *err)
     return ST_OK;
 }
 
+bool bt_forked(struct cpu *cpu)
+{
+    struct bt *t = cpu->bt;
+    if (!t || !t->rw)
+        return true;
+    int fd = memfd_create("trivisor-bt", MFD_CLOEXEC);
+    ssize_t used = t->a.p - t->rw;
+    bool ok =
+        fd >= 0 && ftruncate(fd, (off_t)t->size) == 0 && pwrite(fd, t->rw, (size_t)used, 0) == used;
+    u8 *rx = t->rw + t->to_rx;
+    ok = ok && mmap(t->rw, t->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == t->rw;
+    ok = ok && mmap(rx, t->size, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED, fd, 0) == rx;
+    if (fd >= 0)
+        close(fd);
+    return ok;
+}
+
 void cache_fini(struct bt *t)
 {
     if (t->rw) {

@@ -101,3 +101,12 @@ void engine_detach(struct cpu *cpu)
         bt_detach(cpu);
 #endif
 }
+
+bool engine_forked(struct cpu *cpu)
+{
+#ifdef TRV_HAVE_BT
+    if (!bt_forked(cpu))
+        return false;
+#endif
+    return cpu_forked(cpu);
+}

@@ -16,6 +16,8 @@
 enum status engine_attach(struct cpu *cpu, const char *name, struct error *err);
 /* Before cpu_free; a CPU without one is left alone. */
 void engine_detach(struct cpu *cpu);
+/* As cpu_forked(). */
+bool engine_forked(struct cpu *cpu);
 bool engine_known(const char *name);
 const char *const *engine_names(void); /* NULL-terminated */
 const char *engine_list(void);         /* the same for messages */

@@ -3,6 +3,7 @@
  */
 #include "machine/lockstep.h"
 #include "machine/trace.h"
+#include "machine/engine_priv.h"
 #include "machine/vm_priv.h"
 #include "bus/ram.h"
 
@@ -31,5 +32,5 @@ enum status vm_forkable(struct vm *vm, struct error *err)
 
 bool vm_forked(struct vm *vm)
 {
-    return cpu_forked(vm->cpu);
+    return engine_forked(vm->cpu);
 }

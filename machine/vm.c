@@ -198,7 +198,8 @@ enum status vm_new(const struct vm_config *c, struct vm **out, struct error *err
     }
     if (st == ST_OK) {
         vm->cpu->sequenced = c->icount;
-        vm->trv = (struct trv){engine_trv_id(c->engine), TRV_PERSONALITY_BARE};
+        vm->trv =
+            (struct trv){engine_trv_id(c->any_engine ? "interp" : c->engine), TRV_PERSONALITY_BARE};
         vm->cpu->hypercall = trv_hypercall;
         vm->cpu->hypercall_ctx = &vm->trv;
         clock_set_kick(vm->clk, clock_kick, vm);

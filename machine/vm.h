@@ -55,6 +55,7 @@ struct vm_config {
     u32 icount_shift;         /* one instruction takes 2^shift ns */
     i64 rtc_base_ns;          /* wall time at start, ns since 1970 UTC; <0: the host's now; icount:
                                  2000-01-01 */
+    bool any_engine;          /* hypercalls name the interpreter whatever runs: lockstep */
     bool headless;            /* nobody sees the screen: firmware and its INT 10h users are shown
                                  on serial port 0, whose input is a keyboard to them */
     bool no_reboot;           /* a guest reset ends vm_run with VM_STOP_RESET */

@@ -303,6 +303,7 @@ static enum status start(struct server *s, const char *engine, const char *plant
     s->o.snapshot = true; /* two machines and their copies write to the same images */
     s->o.cfg.engine = *engine ? engine : NULL;
     s->o.cfg.headless = true;
+    s->o.cfg.any_engine = true;
     s->o.cfg.icount = true;
     s->o.cfg.no_reboot = true;
     s->o.cfg.serial[0] = &s->serial;
