@@ -245,7 +245,7 @@ enum status cache_init(struct bt *t, struct error *err)
 
 bool bt_forked(struct cpu *cpu)
 {
-    struct bt *t = cpu->bt;
+    struct bt *t = bt_of(cpu);
     if (!t || !t->rw)
         return true;
     int fd = memfd_create("trivisor-bt", MFD_CLOEXEC);
