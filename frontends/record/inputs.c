@@ -270,7 +270,8 @@ static void memory_operand(struct maker *m, const struct shape_op *o)
     }
     if (o->vsib)
         gather_indices(m, o);
-    if (m->c->bits == 64 && m->s->asize == 8 && rnd_one_in(m->r, 24))
+    bool by_stack = !o->hidden && (o->base == RSP || o->base == RBP); /* #SS, not #GP */
+    if (m->c->bits == 64 && m->s->asize == 8 && rnd_one_in(m->r, by_stack ? 6 : 24))
         t = (rnd_next(m->r) & 0x00007fffffffffff) | 0x5a5a000000000000; /* not canonical */
     if (o->seg == SEG_GS && m->c->bits == 32 && rnd_one_in(m->r, 3))    /* about the limit */
         t = GS_BASE + GS_LIMIT + 1 - n - 2 + rnd_below(m->r, 5);
