@@ -164,6 +164,15 @@ static bool has_low(const struct xl *x)
     return false;
 }
 
+/* A register in the immediate byte. */
+static bool has_is4(const struct xl *x)
+{
+    for (int k = 0; k < x->d.operand_count_visible; k++)
+        if (x->ops[k].encoding == ZYDIS_OPERAND_ENCODING_IS4)
+            return true;
+    return false;
+}
+
 static bool needs_rex(const struct xl *x, const struct plan *p)
 {
     return x->d.raw.rex.W || p->reg > 7 || p->low > 7 || p->mem ||
@@ -205,10 +214,17 @@ static void emit_encoding(struct xl *x, const struct plan *p)
             e1(a, 0x38);
         else if (d->opcode_map == ZYDIS_OPCODE_MAP_0F3A)
             e1(a, 0x3a);
-        e1(a, has_low(x) ? (u8)((d->opcode & 0xf8) | (p->low & 7)) : d->opcode);
+        u8 op = d->opcode;
+        if (d->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && op == 0x82)
+            op = 0x80; /* the same, but 64-bit code does not have it */
+        e1(a, has_low(x) ? (u8)((op & 0xf8) | (p->low & 7)) : op);
     }
     if (modrm)
         e1(a, (u8)(mod << 6 | (p->reg & 7) << 3 | (rm & 7)));
+    if (!x->bits64 && has_is4(x)) { /* bit 7 of the register means nothing there */
+        e1(a, x->bytes[d->raw.imm[0].offset] & 0x7f);
+        return;
+    }
     for (int k = 0; k < 2; k++)
         if (d->raw.imm[k].size)
             en(a, x->bytes + d->raw.imm[k].offset, d->raw.imm[k].size / 8u);
