@@ -245,6 +245,14 @@ static enum status run(struct session *s, const struct options *o, struct error 
 }
 
 /* ---- words ----------------------------------------------------------------------------------- */
+static void print_failures(int all, const struct session_totals *t)
+{
+    printf("%d failures (", all);
+    for (int k = 0; k < SESSION_ENGINES && testbed_engines()[k]; k++)
+        printf("%s%s %d", k ? ", " : "", testbed_engines()[k], t->failures[k]);
+    printf(")\n");
+}
+
 static int summary(const struct session *s, const struct options *o)
 {
     struct session_totals t = session_totals(s);
@@ -257,7 +265,7 @@ static int summary(const struct session *s, const struct options *o)
         printf("\n");
     printf("%d rows, %d forms, %d vectors, %d left out, ", t.rows, t.forms, t.vectors, t.dropped);
     if (o->cfg.verify)
-        printf("%d failures (interp %d, generic %d)\n", failed, t.failures[0], t.failures[1]);
+        print_failures(failed, &t);
     else
         printf("not compared\n");
     if (!t.rows) {

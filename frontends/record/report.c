@@ -20,7 +20,10 @@ static void head(FILE *f, const struct session *s, const struct session_config *
             (unsigned long long)cfg->seed, cfg->per_form);
     fprintf(f, "- %d rows, %d forms, %d vectors; %d cases left out\n", t.rows, t.forms, t.vectors,
             t.dropped);
-    fprintf(f, "- failures: interp %d, generic %d\n\n", t.failures[0], t.failures[1]);
+    fprintf(f, "- failures:");
+    for (int k = 0; k < SESSION_ENGINES && testbed_engines()[k]; k++)
+        fprintf(f, "%s %s %d", k ? "," : "", testbed_engines()[k], t.failures[k]);
+    fprintf(f, "\n\n");
 }
 
 enum status report_write(const struct session *s, const struct session_config *cfg,
@@ -30,16 +33,24 @@ enum status report_write(const struct session *s, const struct session_config *c
     if (!f)
         return fail(err, status_from_errno(errno), "%s: %s", path, strerror(errno));
     head(f, s, cfg);
-    fprintf(f, "## Recorded rows\n\n"
-               "| row | forms 32 | forms 64 | vectors | left out | interp | generic |\n"
-               "|---|---|---|---|---|---|---|\n");
+    fprintf(f, "## Recorded rows\n\n| row | forms 32 | forms 64 | vectors | left out |");
+    for (int e = 0; e < SESSION_ENGINES && testbed_engines()[e]; e++)
+        fprintf(f, " %s |", testbed_engines()[e]);
+    fprintf(f, "\n|---|---|---|---|---|");
+    for (int e = 0; e < SESSION_ENGINES && testbed_engines()[e]; e++)
+        fprintf(f, "---|");
+    fprintf(f, "\n");
     for (int k = 1; k < insns_count(); k++) {
         const struct session_row *r = session_row(s, k);
         struct insns_row row;
         insns_row(k, &row);
-        if (r->vectors)
-            fprintf(f, "| %s | %d | %d | %d | %d | %d | %d |\n", row.name, r->forms[0], r->forms[1],
-                    r->vectors, r->dropped, r->failures[0], r->failures[1]);
+        if (!r->vectors)
+            continue;
+        fprintf(f, "| %s | %d | %d | %d | %d |", row.name, r->forms[0], r->forms[1], r->vectors,
+                r->dropped);
+        for (int e = 0; e < SESSION_ENGINES && testbed_engines()[e]; e++)
+            fprintf(f, " %d |", r->failures[e]);
+        fprintf(f, "\n");
     }
     fprintf(f, "\n## Rows without recorded vectors\n\n| row | privilege | why |\n|---|---|---|\n");
     for (int k = 1; k < insns_count(); k++) {

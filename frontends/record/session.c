@@ -22,7 +22,8 @@ struct pending {
 struct session {
     struct session_config cfg;
     struct host *host;
-    struct ours *ours[SESSION_ENGINES];
+    struct ours *ours[SESSION_ENGINES]; /* of testbed_engines() */
+    int n_engines;
     struct forms forms[2];
     struct session_row *rows;
     struct host_case *result;
@@ -80,7 +81,6 @@ static bool wanted(void *ctx, const struct form *f)
 
 enum status session_open(const struct session_config *cfg, struct session **out, struct error *err)
 {
-    static const char *const engines[SESSION_ENGINES] = {"interp", "generic"};
     struct session *s = calloc(1, sizeof(*s));
     if (!s)
         return fail(err, ST_NOMEM, "out of memory");
@@ -90,8 +90,9 @@ enum status session_open(const struct session_config *cfg, struct session **out,
     enum status st = s->rows && s->result ? ST_OK : fail(err, ST_NOMEM, "out of memory");
     if (st == ST_OK)
         st = host_open(&s->host, err);
-    for (int k = 0; k < SESSION_ENGINES && st == ST_OK; k++)
-        st = ours_open("host", engines[k], &s->ours[k], err);
+    for (; st == ST_OK && s->n_engines < SESSION_ENGINES && testbed_engines()[s->n_engines];
+         s->n_engines++)
+        st = ours_open("host", testbed_engines()[s->n_engines], &s->ours[s->n_engines], err);
     for (int b = 0; b < 2 && st == ST_OK; b++)
         if (!cfg->bits || cfg->bits == 32 * (b + 1))
             if (!forms_list(ours_testbed(s->ours[0]), 32 * (b + 1), wanted, s, &s->forms[b]))
@@ -154,18 +155,17 @@ static void describe(struct session *s, const struct host_case *c, const char *r
 
 static void verify(struct session *s, const struct session_case *x)
 {
-    static const char *const engines[SESSION_ENGINES] = {"interp", "generic"};
     struct session_row *sr = &s->rows[x->row];
     struct insns_row row;
     char text[256];
 
     insns_row(x->row, &row);
-    for (int k = 0; k < SESSION_ENGINES; k++) {
+    for (int k = 0; k < s->n_engines; k++) {
         ours_run(s->ours[k], x->c, s->result);
         if (!ours_differs(x->c, s->result, x->flags, text, sizeof(text)))
             continue;
         if (sr->failures[k]++ < PER_ROW && (k == 0 || !sr->failures[0]))
-            describe(s, x->c, row.name, x->number, engines[k], text);
+            describe(s, x->c, row.name, x->number, testbed_engines()[k], text);
     }
 }
 
@@ -274,7 +274,7 @@ struct session_totals session_totals(const struct session *s)
         t.forms += r->forms[0] + r->forms[1];
         t.vectors += r->vectors;
         t.dropped += r->dropped;
-        for (int e = 0; e < SESSION_ENGINES; e++)
+        for (int e = 0; e < s->n_engines; e++)
             t.failures[e] += r->failures[e];
     }
     return t;

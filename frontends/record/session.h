@@ -10,7 +10,7 @@
 #include "frontends/record/forms.h"
 #include "frontends/record/host.h"
 
-enum { SESSION_ENGINES = 2 };
+enum { SESSION_ENGINES = 4 }; /* the first of testbed_engines() */
 
 struct session_config {
     const char *rows; /* glob of row names; NULL: all */
@@ -20,9 +20,9 @@ struct session_config {
     bool verify;
 };
 struct session_row {
-    int forms[2];         /* of 32 and of 64 bits */
-    int vectors, dropped; /* dropped: cases whose outcome on the host cannot be used */
-    int failures[SESSION_ENGINES];
+    int forms[2];                  /* of 32 and of 64 bits */
+    int vectors, dropped;          /* dropped: cases whose outcome on the host cannot be used */
+    int failures[SESSION_ENGINES]; /* by engine */
 };
 struct session_case {
     const struct form *form;
