@@ -146,9 +146,133 @@ class Suite:
         ivt = ((0, 0x34), (1, 0x12), (2, 0x00), (3, 0x08), (0x8000 + 0x1234, 0xf4))
         frame = ((top - 2, 0x46), (top - 1, 0x02), (top - 4, 0x00), (top - 3, 0x20),
                  (top - 6, i["ip"] & 255), (top - 5, i["ip"] >> 8))
-        self.add("div cx", [0xf7, 0xf1], i, dict(i, sp=i["sp"] - 6, cs=0x800, ip=0x1235, flags=0x46),
+        self.add("div cx", [0xf7, 0xf1], i,
+                 dict(i, sp=i["sp"] - 6, cs=0x800, ip=0x1235, flags=0x46),
                  ivt, frame, mask=0xffff & ~STATUS)
         self.tests[-1] += ((0, top - 2),)
+
+
+    def put(self, name, code, before, after, ram=(), then=(), mask=0xffff, exception=None):
+        """One test in short: what differs from start(16, 0) before, and from that after."""
+        i = dict(start(16, 0), **before)
+        after = dict(after)
+        after.setdefault("ip", i["ip"] + len(code) + self.halts)
+        cells = []
+        for seg, off, v in ram:
+            cells += [((i[seg] << 4) + off, v & 255)] + (
+                [((i[seg] << 4) + (off + 1 & 0xffff), v >> 8)] if v > 255 else [])
+        self.add(name, code, i, dict(i, **after), cells, then, mask)
+        if exception is not None:
+            self.tests[-1] += (exception,)
+
+    def interrupt(self, name, code, before, vector, after=(), saved=None, push=0, mask=0xffff):
+        """An exception of an 80286 or 8086: a handler at 0800:1234, a frame at SS:SP."""
+        i = dict(start(16, 0), **before)
+        sp = i["sp"] + push & 0xffff
+        top = (i["ss"] << 4) + sp
+        ip = i["ip"] if saved is None else saved
+        flags = i["flags"] | (0 if self.halts else 0xf000)
+        frame = []
+        for n, v in ((2, flags), (4, i["cs"]), (6, ip)):
+            frame += [(top - n, v & 255), (top - n + 1, v >> 8)]
+        cells = [(4 * vector + k, v) for k, v in enumerate((0x34, 0x12, 0x00, 0x08))]
+        cells.append((0x8000 + 0x1234, 0xf4))
+        o = dict(i, sp=sp - 6, cs=0x800, ip=0x1234 + self.halts, **dict(after))
+        self.add(name, code, i, o, cells, frame, mask)
+        if self.halts:
+            self.tests[-1] += ((vector, top - 2),)
+
+
+def old_8086():
+    """User's manual (1981), 2-39 to 2-51 and table 4-12; the rest is in the suites' READMEs."""
+    s = Suite(16)
+    s.halts = 0
+    for op in range(0x60, 0x70): # conditional jumps, with OF CF ZF SF PF clear
+        s.put("j%02X 10h" % op, [op, 0x10], {"flags": 0xf002},
+              {"ip": 0x212 if op & 1 else 0x202})
+    s.put("ret", [0xc1], {}, {"sp": 0x102, "ip": 0x4321}, [("ss", 0x100, 0x4321)])
+    s.put("ret 4", [0xc0, 4, 0], {}, {"sp": 0x106, "ip": 0x4321}, [("ss", 0x100, 0x4321)])
+    s.put("retf", [0xc9], {}, {"sp": 0x104, "ip": 0x4321, "cs": 0x1357},
+          [("ss", 0x100, 0x4321), ("ss", 0x102, 0x1357)])
+    s.put("retf 2", [0xc8, 2, 0], {}, {"sp": 0x106, "ip": 0x4321, "cs": 0x1357},
+          [("ss", 0x100, 0x4321), ("ss", 0x102, 0x1357)])
+    s.put("pop cs", [0x0f], {}, {"sp": 0x102, "cs": 0x1357}, [("ss", 0x100, 0x1357)])
+    s.put("mov cs, bx", [0x8e, 0xcb], {"bx": 0x2001}, {"cs": 0x2001})
+    s.put("mov ds, bx", [0x8e, 0xfb], {"bx": 0x2001}, {"ds": 0x2001})
+    s.put("mov bx, ss", [0x8c, 0xf3], {}, {"bx": 0x3000})
+    s.put("mov bx, 1234h", [0xc7, 0xfb, 0x34, 0x12], {}, {"bx": 0x1234})
+    s.put("pop bx", [0x8f, 0xfb], {}, {"bx": 0x1234, "sp": 0x102}, [("ss", 0x100, 0x1234)])
+    s.put("push bx", [0xff, 0xfb], {"bx": 0xabcd}, {"sp": 0xfe}, (),
+          ((0x300fe, 0xcd), (0x300ff, 0xab)))
+    s.put("push sp", [0x54], {}, {"sp": 0xfe}, (), ((0x300fe, 0xfe), (0x300ff, 0)))
+    s.put("setmo bl", [0xd0, 0xf3], {}, {"bx": 0x44ff}, mask=0xffff & ~STATUS)
+    s.put("setmoc bx", [0xd3, 0xf3], {"cx": 1}, {"bx": 0xffff}, mask=0xffff & ~STATUS)
+    s.put("setmoc bx", [0xd3, 0xf3], {"cx": 0}, {})
+    s.put("shl bx, cl", [0xd3, 0xe3], {"cx": 32, "bx": 0xffff, "flags": 0xf002},
+          {"bx": 0, "flags": 0xf002 | ZF | PF}, mask=0xffff & ~(OF | AF))
+    s.put("mov bx, [0FFFFh]", [0x8b, 0x1e, 0xff, 0xff], {}, {"bx": 0x5566},
+          [("ds", 0xffff, 0x5566)])
+    # the same page, so that its translation is at hand when the next one wraps inside it
+    s.put("mov bx, es:[10h]", [0x26, 0x8b, 0x1e, 0x10, 0], {}, {"bx": 0x5566},
+          [("es", 0x10, 0x5566)])
+    s.put("mov bx, [0FFFFh]", [0x8b, 0x1e, 0xff, 0xff], {"ds": 0x4001}, {"bx": 0x5566},
+          [("ds", 0xffff, 0x5566)])
+    s.put("lock lock mov bx, [5678h]", [0xf0, 0xf1, 0x8b, 0x1e, 0x78, 0x56], {}, {"bx": 0x5566},
+          [("ds", 0x5678, 0x5566)])
+    s.put("fnstcw [10h]", [0xd9, 0x3e, 0x10, 0], {}, {}, [("ds", 0x10, 0x5566)])
+    idiv = {"flags": 0xf002}
+    s.put("rep idiv cl", [0xf3, 0xf6, 0xf9], dict(idiv, ax=7, cx=2), {"ax": 0x1fd},
+          mask=0xffff & ~STATUS)
+    s.interrupt("idiv cl", [0xf6, 0xf9], {"ax": 0xff80, "cx": 1, "flags": 2}, 0, saved=0x202,
+                mask=0xffff & ~STATUS)
+    s.interrupt("aam 0", [0xd4, 0], {"ax": 5, "flags": 2}, 0, saved=0x202, mask=0xffff & ~STATUS)
+    # at the end of the segment: mov ax, 1234h over FFFFh, and one that ends there
+    i = start(16, 0)
+    s.add("mov ax, 1234h", [0xb8], dict(i, ip=0xffff), dict(i, ip=2, ax=0x1234),
+          ((0x20000, 0x34), (0x20001, 0x12)))
+    s.add("mov al, 12h", [0xb0, 0x12], dict(i, ip=0xfffe), dict(i, ip=0, ax=0x1112))
+    for t in s.tests:
+        t[2]["flags"] |= 0xf000
+        if "flags" in t[4]:
+            t[4]["flags"] |= 0xf000
+    return s
+
+
+def old_286():
+    """Programmer's Reference Manual (1985), 9.6 and appendix B."""
+    s = Suite(16)
+    s.halts = 1
+    for n, disp in enumerate((0x1234, 0x5678)): # the same encoding but for the displacement
+        s.put("lock mov bx, [%Xh]" % disp, [0xf0, 0x8b, 0x1e, disp & 255, disp >> 8], {},
+              {"bx": 0x5566 + n}, [("ds", disp, 0x5566 + n)])
+    s.put("lock 10 bytes", [0xf0, 0x26, 0x26, 0x26, 0x81, 0x06, 0x10, 0, 1, 0], {"flags": 2},
+          {"flags": 2}, [("es", 0x10, 1)], ((0x50010, 2),))
+    s.interrupt("11 bytes", [0x26] * 5 + [0x81, 0x06, 0x10, 0, 1, 0], {}, 13)
+    s.interrupt("mov bx, [0FFFFh]", [0x8b, 0x1e, 0xff, 0xff], {}, 13)
+    s.interrupt("mov bx, ss:[0FFFFh]", [0x36, 0x8b, 0x1e, 0xff, 0xff], {}, 13)
+    s.interrupt("lodsw", [0xad], {"si": 0xffff}, 13, {"si": 1})
+    s.interrupt("rep stosw", [0xf3, 0xab], {"di": 0xffff, "cx": 9}, 13, {"di": 1, "cx": 7})
+    s.interrupt("rep movsw", [0xf3, 0xa5], {"si": 0xffff, "cx": 9}, 13, {"si": 1, "cx": 8})
+    s.interrupt("movsw", [0xa5], {"di": 0xffff, "si": 4}, 13, {"di": 1, "si": 6})
+    s.interrupt("cmpsw", [0xa7], {"di": 0xffff, "si": 4}, 13, {"di": 1})
+    s.interrupt("pop [0FFFFh]", [0x8f, 0x06, 0xff, 0xff], {}, 13, push=2)
+    s.interrupt("pop ax", [0x58], {"sp": 0xffff}, 13)
+    s.interrupt("mov cs, bx", [0x8e, 0xcb], {}, 6)
+    s.put("push sp", [0x54], {}, {"sp": 0xfe}, (), ((0x300fe, 0), (0x300ff, 1)))
+    s.put("shl bx, cl", [0xd3, 0xe3], {"cx": 33, "bx": 0x4008, "flags": 2},
+          {"bx": 0x8010, "flags": 2 | SF | AF | OF})
+    s.put("mul cx", [0xf7, 0xe1], {"ax": 0x100, "cx": 0x100, "flags": 2},
+          {"ax": 0, "dx": 1, "flags": 2 | CF | OF | AF})
+    s.put("div cl", [0xf6, 0xf1], {"ax": 9, "cx": 2, "flags": 2},
+          {"ax": 0x104, "flags": 2 | AF | CF | OF})
+    s.put("idiv cl", [0xf6, 0xf9], {"ax": 8, "cx": 2, "flags": 2},
+          {"ax": 4, "flags": 2 | AF | ZF | PF | CF | OF})
+    s.put("aaa", [0x37], {"ax": 0x7b, "flags": 2},
+          {"ax": 0x101, "flags": 2 | SF | PF | CF | AF | OF})
+    s.put("aad", [0xd5, 10], {"ax": 0x1999, "flags": 2},
+          {"ax": 0x93, "flags": 2 | SF | PF | AF | CF | OF})
+    s.put("esc", [0xd9, 0x3e, 0x10, 0], {}, {}, [("ds", 0x10, 0x5566)])
+    return s
 
 
 # ---- files -------------------------------------------------------------------------------------
@@ -256,7 +380,10 @@ def files():
         s.jumps()
         s.divide_error()
     text = "[\n" + ",\n".join(json.dumps(t) for t in user_tests()) + "\n]\n"
-    return {"286.MOO.gz": gzip.compress(moo(small, "C286", 6), 9, mtime=0),
+    old = old_286()
+    small.tests += old.tests
+    return {"8086.MOO.gz": gzip.compress(moo(old_8086(), "8086", 2), 9, mtime=0),
+            "286.MOO.gz": gzip.compress(moo(small, "C286", 6), 9, mtime=0),
             "386.MOO.gz": gzip.compress(moo(wide, "386E", 7), 9, mtime=0),
             "user.json": text.encode()}
 
