@@ -14,10 +14,12 @@
 
 enum { MAX_286 = 10 };
 
-static bool is_prefix(u8 b, bool is_8086)
+/* F1 is LOCK on the 8086; on the 80286 it changes memory cycles of an emulator that is not there.
+ */
+static bool is_prefix(u8 b)
 {
     return b == 0x26 || b == 0x2e || b == 0x36 || b == 0x3e || b == 0xf0 || b == 0xf2 ||
-           b == 0xf3 || (b == 0xf1 && is_8086);
+           b == 0xf3 || b == 0xf1;
 }
 
 static bool is_string(u8 op)
@@ -26,7 +28,7 @@ static bool is_string(u8 op)
 }
 
 /* What remains to be done when the instruction has been decoded. */
-enum patch { PATCH_NONE, PATCH_CS, PATCH_SETMO, PATCH_ESC };
+enum patch { PATCH_NONE, PATCH_CS, PATCH_SETMO, PATCH_ESC, PATCH_LOADALL };
 
 /* The 8086's opcode and ModRM at op, avail bytes, into one that the library knows. */
 static enum patch rename_8086(u8 *op, int avail)
@@ -89,7 +91,7 @@ int decode_old(struct cpu *cpu, const u8 *bytes, int avail, u32 key, struct insn
     enum patch patch = PATCH_NONE;
 
     avail = MIN(avail, 15);
-    for (; k < avail && is_prefix(bytes[k], is_8086); k++) {
+    for (; k < avail && is_prefix(bytes[k]); k++) {
         rep |= bytes[k] == 0xf2 || bytes[k] == 0xf3;
         if (bytes[k] != 0xf0 && bytes[k] != 0xf1)
             rest[n++] = bytes[k];
@@ -108,6 +110,10 @@ int decode_old(struct cpu *cpu, const u8 *bytes, int avail, u32 key, struct insn
         rest[n++] = bytes[k++];
     if (is_8086)
         patch = rename_8086(rest + start, n - start);
+    if (!is_8086 && n - start >= 2 && rest[start] == 0x0f && rest[start + 1] == 0x05) {
+        rest[start + 1] = 0x06; /* CLTS: as long */
+        patch = PATCH_LOADALL;
+    }
     if (!cpu_has(cpu, FEAT_FPU) && (rest[start] & 0xf8) == 0xd8) {
         rest[start] = 0x84; /* as long, and decoded by all */
         patch = PATCH_ESC;
@@ -133,6 +139,10 @@ int decode_old(struct cpu *cpu, const u8 *bytes, int avail, u32 key, struct insn
         break;
     case PATCH_ESC:
         out->row = INSN_ESC;
+        break;
+    case PATCH_LOADALL:
+        out->row = INSN_LOADALL;
+        out->flags |= INF_EXIT;
         break;
     case PATCH_NONE:
         break;

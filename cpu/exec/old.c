@@ -27,6 +27,63 @@ void exec_esc(struct cpu *cpu, const struct insn *i)
         mem_read(cpu, i->seg, op_ea(cpu, i), 2);
 }
 
+/* A descriptor cache in LOADALL's table: base, access byte, limit. */
+struct cpu_cache {
+    u32 base;
+    u16 limit, attr;
+};
+static struct cpu_cache loadall_cache(struct cpu *cpu, u32 at)
+{
+    u32 low = (u32)space_read(cpu->mem, at, 4);
+    return (struct cpu_cache){.base = low & 0xffffff,
+                              .attr = (u16)(low >> 24),
+                              .limit = (u16)space_read(cpu->mem, at + 4, 2)};
+}
+
+static void loadall_seg(struct cpu *cpu, struct seg *s, u32 sel_at, u32 cache_at)
+{
+    struct cpu_cache c = loadall_cache(cpu, cache_at);
+    s->sel = (u16)space_read(cpu->mem, sel_at, 2);
+    s->base = c.base;
+    s->limit = c.limit;
+    s->attr = c.attr;
+}
+
+/* 0F 05: all registers and hidden parts from 102 bytes at 800h. Nothing is checked; PE is not
+ * cleared. CPL is the DPL of SS. Intel's undocumented iAPX 286 LOADALL (1983). */
+void exec_loadall(struct cpu *cpu, const struct insn *i)
+{
+    enum { MSW = 0x806, TR = 0x816, FLAGS = 0x818, IP = 0x81a, LDT = 0x81c, DS = 0x81e };
+    static const u8 gprs[8] = {RDI, RSI, RBP, RSP, RBX, RDX, RCX, RAX};
+    static const struct {
+        u8 seg;
+        u16 sel_at, cache_at;
+    } segs[4] = {{SEG_DS, DS, 0x848},
+                 {SEG_SS, 0x820, 0x842},
+                 {SEG_CS, 0x822, 0x83c},
+                 {SEG_ES, 0x824, 0x836}};
+
+    if (cpu->cpl != 0)
+        raise_gp0(cpu);
+    for (int k = 0; k < 8; k++)
+        gpr_write(cpu, gprs[k], 2, space_read(cpu->mem, 0x826 + 2 * (u32)k, 2));
+    cpu->cr0 = (cpu->cr0 & ~0xeull) | (space_read(cpu->mem, MSW, 2) & 0xf);
+    for (int k = 0; k < 4; k++) {
+        struct cpu_cache c = loadall_cache(cpu, segs[k].cache_at);
+        cpu_set_seg(cpu, segs[k].seg, (u16)space_read(cpu->mem, segs[k].sel_at, 2), c.base, c.limit,
+                    c.attr);
+    }
+    loadall_seg(cpu, &cpu->tr, TR, 0x860);
+    loadall_seg(cpu, &cpu->ldtr, LDT, 0x854);
+    struct cpu_cache g = loadall_cache(cpu, 0x84e), t = loadall_cache(cpu, 0x85a);
+    cpu->gdtr = (struct dtable){g.base, g.limit};
+    cpu->idtr = (struct dtable){t.base, t.limit};
+    cpu->cpl = cpu->cr0 & CR0_PE ? cpu->seg[SEG_SS].attr >> 5 & 3 : 0;
+    cpu_set_rflags(cpu, (space_read(cpu->mem, FLAGS, 2) & 0x7fd5) | FL_1);
+    cpu->rip = space_read(cpu->mem, IP, 2);
+    update_mode(cpu);
+}
+
 /* ---- flags that the manuals leave undefined ---------------------------------------------------
  * The recorded 80C286 gives the same ones each time. */
 

@@ -201,6 +201,8 @@ static void look(void *ctx, struct cpu *cpu, const struct encoding *e)
     }
     if (!offered(cpu, &e->d))
         return;
+    if (e->d.mnemonic == ZYDIS_MNEMONIC_INT1 && !cpu_has(cpu, FEAT_I386))
+        return; /* a prefix then */
     for (size_t k = 0; k < ARRAY_LEN(unoffered); k++)
         if (unoffered[k].mnemonic == e->d.mnemonic) {
             s->used[k] = 1;

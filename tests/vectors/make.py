@@ -272,6 +272,20 @@ def old_286():
     s.put("aad", [0xd5, 10], {"ax": 0x1999, "flags": 2},
           {"ax": 0x93, "flags": 2 | SF | PF | AF | CF | OF})
     s.put("esc", [0xd9, 0x3e, 0x10, 0], {}, {}, [("ds", 0x10, 0x5566)])
+    s.put("F1 mov bx, cx", [0xf1, 0x8b, 0xd9], {"cx": 7}, {"bx": 7})
+    # LOADALL, and then, by the bases it gave: mov [bx], al; hlt
+    words = [0] * 3 + [0xfff0] + [0] * 7 + [0, 0x0046, 0x300, 0, 0x1111, 0x2222, 0x3333, 0x4444]
+    words += [7, 6, 5, 0x104, 3, 2, 1, 0x5a]
+    image = struct.pack("<27H", *words)
+    for base, limit in ((0x60000, 0xffff), (0x50000, 0xffff), (0x30000, 0xffff), (0x70100, 0xffff),
+                        (0, 0), (0, 0), (0, 0x3ff), (0, 0)): # ES CS SS DS GDT LDT IDT TSS
+        image += struct.pack("<IH", base | 0x93000000, limit)
+    i = dict(start(16, 0), ip=0x200)
+    s.add("loadall", [0x0f, 0x05], i,
+          dict(ds=0x1111, ss=0x2222, cs=0x3333, es=0x4444, di=7, si=6, bp=5, sp=0x104, bx=3, dx=2,
+               cx=1, ax=0x5a, ip=0x303, flags=0x46),
+          [(0x800 + k, v) for k, v in enumerate(image)] +
+          [(0x50300, 0x88), (0x50301, 0x07), (0x50302, 0xf4)], ((0x70103, 0x5a),))
     return s
 
 
