@@ -305,6 +305,11 @@ static void one(struct xl *x, int k)
         x->n_cold = n_cold;
         x->n_out = n_out;
         x->fl = fl;
+        if ((i->flags & (INF_REP | INF_REPNE)) && i->row >= INSN_MOVSB && i->row <= INSN_STOSQ) {
+            helper(x, k);
+            edge(x, next_rip(x, i), &x->fl);
+            return;
+        }
         tail(x, k);
         return;
     }

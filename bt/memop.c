@@ -107,6 +107,5 @@ void mem_check(struct xl *x, int k, u32 size, bool write, u32 align, u8 what)
         E(a, 0x41, 0xf6, 0xc6, (u8)align); /* test r14b, align */
         cold_add(x, e_jcc(a, CC_NE), what, k, 0);
     }
-    e_rm(a, true, OP_LOAD_XOR, S1, S2, (i32)tag);
-    e_rm(a, true, OP_LOAD_ADD, S1, S2, (i32)offsetof(struct tlb_entry, add));
+    e_rm(a, true, OP_LOAD_ADD, S1, S2, (i32)offsetof(struct tlb_entry, host)); /* to the offset */
 }

@@ -334,6 +334,21 @@ static void note_x87(struct xl *x, const struct insn *i, bool mem)
     e_gs(a, false, OP_STORE, S2, offsetof(struct cpu, fds));
 }
 
+/* The vector state is on the host, and the guest may use it, from here on. */
+static void need_vectors(struct xl *x, int k, u8 need)
+{
+    if (!(need & ~x->vec))
+        return;
+    flags_destroy(x);
+    e_gs(x->a, false, OP_LOAD, S2, offsetof(struct cpu, vec_state));
+    E(x->a, 0x41, 0xf7, 0xd7);       /* not r15d */
+    E(x->a, 0x41, 0xf6, 0xc7, need); /* test r15b, need */
+    int first = x->n_cold;
+    cold_add(x, e_jcc(x->a, CC_NE), COLD_VEC, k, need);
+    cold_back(x, first);
+    x->vec |= need;
+}
+
 bool copy_insn(struct xl *x, int k)
 {
     const struct insn *i = &x->b->insn[k];
@@ -341,6 +356,12 @@ bool copy_insn(struct xl *x, int k)
     bool stubbed = i->flags & INF_STUB, x87 = row->exec == exec_x87;
     struct plan p;
 
+    if (i->row == INSN_VZEROUPPER && x->bits64) {
+        need_vectors(x, k, VEC_AVX);
+        E(x->a, 0xc5, 0xf8, 0x77);
+        x->t->stats.copied++;
+        return true;
+    }
     if (stubbed ? row->exec != exec_native && !x87
                 : row->bt != NATIVE && i->row != INSN_DIV && i->row != INSN_IDIV)
         return false;
@@ -386,16 +407,7 @@ bool copy_insn(struct xl *x, int k)
                   : gate == GATE_MMX ? VEC_X87
                   : gate == GATE_X87 ? VEC_X87
                                      : 0;
-        if (need & ~x->vec) {
-            flags_destroy(x);
-            e_gs(x->a, false, OP_LOAD, S2, offsetof(struct cpu, vec_state));
-            E(x->a, 0x41, 0xf7, 0xd7);       /* not r15d */
-            E(x->a, 0x41, 0xf6, 0xc7, need); /* test r15b, need */
-            int first = x->n_cold;
-            cold_add(x, e_jcc(x->a, CC_NE), COLD_VEC, k, need);
-            cold_back(x, first);
-            x->vec |= need;
-        }
+        need_vectors(x, k, need);
     }
     int first = x->n_cold;
     if (p.mem) {

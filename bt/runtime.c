@@ -14,8 +14,16 @@ u64 bt_exec(struct cpu *c, const struct insn *i)
         c->rip = (u32)c->rip;
     insn_rows[i->row].exec(c, i);
     c->cur = NULL;
-    if (likely(b->cost != BLOCK_DEAD))
-        return 0;
+    if (likely(b->cost != BLOCK_DEAD)) {
+        if (likely(!(i->flags & INF_BRANCH)))
+            return 0;
+        /* a repetition that goes on later */
+        u64 next = c->gpr[GPR_BLOCK] + i->off + i->len;
+        if (c->rip == (c->key & KEY_64 ? next : (u32)next))
+            return 0;
+        c->block = NULL;
+        return 1;
+    }
     c->left += b->n - (i + 1 - b->insn);
     c->block = NULL;
     return 1;
@@ -72,9 +80,15 @@ struct next bt_edge(struct cpu *c, struct block *b, u32 n)
     c->rip = e->target;
     gla lin = c->rip;
     struct jc_entry *j = &c->blocks->jc[jc_index(lin)];
-    if (j->lin != lin || j->key != c->key || j->gen != c->mmu.gens[j->global])
-        return none;
     struct block *to = j->block;
+    if (j->lin != lin || j->key != c->key || j->gen != c->mmu.gens[j->global]) {
+        /* as the run loop would, if there is nothing else to look at; may fault */
+        if (c->pending || c->left <= 0)
+            return none;
+        to = block_lookup(c);
+        if (j->block != to || j->lin != lin)
+            return none; /* not one to remember: the loop finds it again */
+    }
     if (to->hot && to->hot_lin == lin && to->cost != BLOCK_DEAD) {
         if (!t->cfg.unlinked) {
             if (((lin ^ b->hot_lin) & PAGE_MASK) == 0)

@@ -39,7 +39,7 @@ struct tlb_entry {
     u64 rtag;
     u64 wtag;
     u64 add;  /* host address = gla + add */
-    gpa phys; /* page's physical address, enum tlb_bits in the low bits */
+    u64 host; /* of the page */
 };
 #define TLB_NONE 1ull
 /* Arrays whose distance is a power of two are common; the fold keeps them apart. */
@@ -115,9 +115,13 @@ struct mmu {
     u32 fill_count; /* non-global slots filled since the last flush; > FILL_LOG: too many to list */
     u16 fill_log[FILL_LOG];
     u8 large_map[512]; /* which 2 MiB regions (hashed) may have entries of a large page */
-    bool giga_seen;
+    u8 giga_map[64];   /* the same for 1 GiB regions (by number) */
+    /* Where code was fetched since both gens changed: by page, by 4 MiB region for large pages. */
+    u8 code_pages[1024], code_large[64];
+    bool code_giga;
     struct stlb_entry stlb[VIEW_COUNT][STLB_SIZE];
     struct tlb_entry tlb[VIEW_COUNT][TLB_SIZE];
+    u8 tlb_bits[VIEW_COUNT * TLB_SIZE];   /* enum tlb_bits of each */
     struct itlb_entry itlb[2][ITLB_SIZE]; /* VIEW_USER, VIEW_SUP */
 };
 

@@ -14,11 +14,38 @@ static u32 large_hash(gla a)
     return (u32)(v ^ (v >> 12) ^ (v >> 24)) & 4095;
 }
 
-/* n: of the slot, in any view. */
-static void clear_slot(struct tlb_entry *e, size_t n)
+/* Bitmaps of regions, hashed. */
+static void map_set(u8 *map, u64 bits, u64 n)
 {
+    n &= bits - 1;
+    map[n >> 3] |= (u8)(1 << (n & 7));
+}
+static bool map_has(const u8 *map, u64 bits, u64 n)
+{
+    n &= bits - 1;
+    return map[n >> 3] >> (n & 7) & 1;
+}
+static u64 page_hash(gla a)
+{
+    return (a >> PAGE_SHIFT) ^ (a >> 25) ^ (a >> 38);
+}
+
+/* n: in all views, one after the other. */
+static void clear_slot(struct mmu *m, size_t n)
+{
+    struct tlb_entry *e = &m->tlb[0][0] + n;
     e->rtag = e->wtag = tlb_none((u32)n & (TLB_SIZE - 1));
-    e->phys = 0;
+    m->tlb_bits[n] = 0;
+}
+
+/* Nothing that was derived from any translation is good any more. */
+static void new_generation(struct mmu *m)
+{
+    m->gens[0]++;
+    m->gens[1]++;
+    memset(m->code_pages, 0, sizeof(m->code_pages));
+    memset(m->code_large, 0, sizeof(m->code_large));
+    m->code_giga = false;
 }
 
 void mmu_init(struct mmu *m, struct space *mem)
@@ -33,55 +60,59 @@ void mmu_init(struct mmu *m, struct space *mem)
 
 void mmu_flush_all(struct mmu *m)
 {
-    for (int v = 0; v < VIEW_COUNT; v++)
-        for (int k = 0; k < TLB_SIZE; k++)
-            clear_slot(&m->tlb[v][k], (size_t)k);
+    for (size_t k = 0; k < VIEW_COUNT * TLB_SIZE; k++)
+        clear_slot(m, k);
     m->fill_count = 0;
-    m->gens[0]++;
-    m->gens[1]++;
+    new_generation(m);
     memset(m->large_map, 0, sizeof(m->large_map));
-    m->giga_seen = false;
+    memset(m->giga_map, 0, sizeof(m->giga_map));
 }
 
 void mmu_flush_nonglobal(struct mmu *m)
 {
+    const u8 *bits = m->tlb_bits;
     if (m->fill_count <= FILL_LOG) {
-        for (u32 k = 0; k < m->fill_count; k++) {
-            struct tlb_entry *e = &m->tlb[0][0] + m->fill_log[k];
-            if (!(e->phys & TLB_GLOBAL))
-                clear_slot(e, m->fill_log[k]);
-        }
+        for (u32 k = 0; k < m->fill_count; k++)
+            if (!(bits[m->fill_log[k]] & TLB_GLOBAL))
+                clear_slot(m, m->fill_log[k]);
     } else {
-        struct tlb_entry *e = &m->tlb[0][0];
-        for (int k = 0; k < VIEW_COUNT * TLB_SIZE; k++)
-            if (!(e[k].phys & TLB_GLOBAL))
-                clear_slot(&e[k], (size_t)k);
+        for (size_t k = 0; k < VIEW_COUNT * TLB_SIZE; k++)
+            if (!(bits[k] & TLB_GLOBAL))
+                clear_slot(m, k);
     }
     m->fill_count = 0;
     m->gens[0]++;
 }
 
+/* Generations end only when the page may hold code or be part of a large one: what else is derived
+ * from translations is the second cache's entry of this page. */
 void mmu_flush_page(struct mmu *m, gla a)
 {
     gla page = a & PAGE_MASK;
     u32 h = large_hash(a);
-    bool large = m->giga_seen || (m->large_map[h >> 3] >> (h & 7) & 1);
+    bool giga = map_has(m->giga_map, 512, a >> 30);
+    bool large = giga || (m->large_map[h >> 3] >> (h & 7) & 1);
 
-    for (int v = 0; v < VIEW_COUNT; v++) {
-        struct tlb_entry *e = mmu_slot(m, v, a);
+    for (size_t v = 0; v < VIEW_COUNT; v++) {
+        struct tlb_entry *e = mmu_slot(m, (int)v, a);
+        struct stlb_entry *s = &m->stlb[v][tlb_index(a) & (STLB_SIZE - 1)];
         if (e->rtag == page || e->wtag == page)
-            clear_slot(e, tlb_index(a));
+            clear_slot(m, v * TLB_SIZE + tlb_index(a));
+        if (s->tag == page)
+            s->gen = 0;
     }
     if (large) {
-        /* 1 GiB pages widen the region; clearing more than needed is always allowed */
-        int shift = m->giga_seen ? 30 : 22;
-        struct tlb_entry *e = &m->tlb[0][0];
-        for (int k = 0; k < VIEW_COUNT * TLB_SIZE; k++)
-            if ((e[k].phys & TLB_LARGE) && (e[k].rtag >> shift) == (a >> shift))
-                clear_slot(&e[k], (size_t)k);
+        /* clearing more than needed is always allowed */
+        int shift = giga ? 30 : 22;
+        for (size_t k = 0; k < VIEW_COUNT * TLB_SIZE; k++) {
+            struct tlb_entry *e = &m->tlb[0][0] + k;
+            if ((m->tlb_bits[k] & TLB_LARGE) && (e->rtag >> shift) == (a >> shift))
+                clear_slot(m, k);
+        }
     }
-    m->gens[0]++;
-    m->gens[1]++;
+    if (large || m->code_giga || map_has(m->code_pages, 8192, page_hash(a)) ||
+        map_has(m->code_large, 512, a >> 22))
+        new_generation(m);
 }
 
 void mmu_drop_writable(struct mmu *m, const struct ram *ram, u64 ram_off)
@@ -125,6 +156,17 @@ void mmu_set_a20(struct mmu *m, bool on)
 static void fill(struct mmu *m, int view, gla a, const struct walk *w, struct stlb_entry *s)
 {
     s->write = NULL;
+    if (w->giga) {
+        map_set(m->giga_map, 512, a >> 30);
+    } else if (w->large) {
+        u32 h = large_hash(a);
+        m->large_map[h >> 3] |= (u8)(1 << (h & 7));
+        if (!(m->cr4 & BIT64(5))) {
+            /* 4 MiB pages cover two 2 MiB regions */
+            h = large_hash(a ^ BIT64(21));
+            m->large_map[h >> 3] |= (u8)(1 << (h & 7));
+        }
+    }
     if (view == VIEW_USER_AC || w->phys == (m->local_page & PAGE_MASK))
         return;
     gla page = a & PAGE_MASK;
@@ -144,20 +186,12 @@ static void fill(struct mmu *m, int view, gla a, const struct walk *w, struct st
     e->rtag = page;
     e->wtag = write ? page : tlb_none(tlb_index(page));
     e->add = (u64)(uintptr_t)pi.read - page;
-    e->phys = w->phys | (w->global ? TLB_GLOBAL : 0) | (w->large ? TLB_LARGE : 0);
-    if (w->large) {
-        u32 h = large_hash(a);
-        m->large_map[h >> 3] |= (u8)(1 << (h & 7));
-        if (!(m->cr4 & BIT64(5))) {
-            /* 4 MiB pages cover two 2 MiB regions */
-            h = large_hash(a ^ BIT64(21));
-            m->large_map[h >> 3] |= (u8)(1 << (h & 7));
-        }
-        m->giga_seen |= w->giga;
-    }
+    e->host = (u64)(uintptr_t)pi.read;
+    size_t n = (size_t)(e - &m->tlb[0][0]);
+    m->tlb_bits[n] = (u8)((w->global ? TLB_GLOBAL : 0) | (w->large ? TLB_LARGE : 0));
     if (!w->global) {
         if (m->fill_count < FILL_LOG)
-            m->fill_log[m->fill_count] = (u16)(e - &m->tlb[0][0]);
+            m->fill_log[m->fill_count] = (u16)n;
         if (m->fill_count <= FILL_LOG)
             m->fill_count++;
     }
@@ -204,6 +238,12 @@ const struct itlb_entry *mmu_fetch_page(struct mmu *m, int view, gla a)
     u32 error = 0;
     if (!mmu_walk(m, user ? VIEW_USER : VIEW_SUP, a, ACC_FETCH, false, &w, &error))
         m->page_fault(m->ctx, a, error);
+    if (w.giga)
+        m->code_giga = true;
+    else if (w.large)
+        map_set(m->code_large, 512, a >> 22);
+    else
+        map_set(m->code_pages, 8192, page_hash(a));
     struct page_info pi = space_find(m->mem, w.phys);
     e->tag = page;
     e->phys = w.phys;
