@@ -16,10 +16,10 @@ static const struct engine {
     u32 heat, block_max;
     u64 cache_size;
 } engines[] = {
-    {"interp"},
 #ifdef TRV_HAVE_BT
     {"bt", .bt = true},
 #endif
+    {"interp"},
     /* for tests */
     {"generic", .generic = true},
     {"interp-stress", .block_max = 1},
@@ -31,7 +31,7 @@ static const struct engine {
 };
 
 #ifdef TRV_HAVE_BT
-#define LIST "interp, bt; for tests: generic, interp-stress, bt-hot, bt-helpers, bt-stress"
+#define LIST "bt, interp; for tests: generic, interp-stress, bt-hot, bt-helpers, bt-stress"
 #else
 #define LIST "interp; for tests: generic, interp-stress"
 #endif
@@ -52,13 +52,12 @@ bool engine_known(const char *name)
 const char *const *engine_names(void)
 {
     static const char *const names[] = {
-        "interp",
 #ifdef TRV_HAVE_BT
         "bt",
 #endif
-        "generic", "interp-stress",
+        "interp", "generic",    "interp-stress",
 #ifdef TRV_HAVE_BT
-        "bt-hot",  "bt-helpers",    "bt-stress",
+        "bt-hot", "bt-helpers", "bt-stress",
 #endif
         NULL,
     };

@@ -36,7 +36,7 @@ struct vm_bare {
 
 struct vm_config {
     const char *machine;      /* "pc" (NULL: "pc") */
-    const char *engine;       /* of vm_engines(); NULL: "interp" */
+    const char *engine;       /* of vm_engines(); NULL: the first of them */
     const char *cpu;          /* model name, NULL: "host" */
     u64 ram_size;             /* bytes; 1 MiB .. 64 GiB, multiple of 4 KiB */
     const char *bios_path;    /* system firmware image, NULL: SeaBIOS where Debian puts it */
