@@ -231,7 +231,20 @@ static bool emit_branch(struct xl *x, int k)
         u8 *taken = e_jcc(x->a, i->row - INSN_JO);
         edge(x, next_rip(x, i), &x->fl);
         e_land(x->a, taken);
-        edge(x, x->lin + (u64)i->disp, &x->fl);
+        u64 target = x->lin + (u64)i->disp;
+        if (!x->bits64)
+            target = (u32)target;
+        if (target != x->lin || x->fl.mem || !x->fl.again.kind || x->t->cfg.unlinked) {
+            edge(x, target, &x->fl);
+        } else if (!x->again) {
+            x->looping = true; /* the second copy follows */
+            x->loop_fl = (struct flag_state){.again = x->fl.again};
+            x->loop_vec = x->vec;
+        } else if (!memcmp(&x->loop_fl.again, &x->fl.again, sizeof(x->fl.again))) {
+            e_patch(x->a, e_jmp(x->a), x->loop_entry);
+        } else {
+            edge(x, target, &x->fl);
+        }
         return true;
     }
     switch (i->row) {
@@ -322,6 +335,14 @@ static void one(struct xl *x, int k)
         edge(x, next_rip(x, i), &x->fl);
 }
 
+/* sub qword gs:[left], cost; returns where the cost is. */
+static u8 *charge(struct xl *x)
+{
+    e_gs(x->a, true, 0x81, 5, offsetof(struct cpu, left));
+    e4(x->a, x->b->n);
+    return x->a->p - 4;
+}
+
 static u8 *way_in(struct xl *x)
 {
     struct asm_buf *a = x->a;
@@ -351,15 +372,13 @@ static u8 *way_in(struct xl *x)
     x->edge_call = a->p;
     e_imm(a, S1, (u64)(uintptr_t)x->b);
     e_patch(a, e_jmp(a), x->t->edge_exit);
-    u8 *refuse = a->p;
+    x->refuse = a->p;
     e_imm(a, S1, (u64)(uintptr_t)x->b);
     e_patch(a, e_jmp(a), x->t->refuse);
 
     u8 *hot = a->p;
-    e_gs(a, true, 0x81, 5, offsetof(struct cpu, left)); /* sub qword gs:[left], cost */
-    e4(a, x->b->n);
-    x->b->hot_cost = a->p - 4;
-    e_patch(a, e_jcc(a, CC_S), refuse);
+    x->b->hot_cost = charge(x);
+    e_patch(a, e_jcc(a, CC_S), x->refuse);
     e_land(a, body);
     x->b->hot = hot;
     return entry;
@@ -381,6 +400,10 @@ static void ways_out(struct xl *x)
             e_land(a, c->at);
         }
         switch ((enum way_kind)c->what) {
+        case COLD_REFUSE:
+            flags_emit_save(a, &c->fl);
+            e_patch(a, e_jmp(a), x->refuse);
+            break;
         case COLD_VEC:
             e_imm(a, S2, c->need);
             e_patch(a, e_call(a), t->vec_enter);
@@ -439,8 +462,7 @@ run_fn *bt_translate(struct cpu *cpu, struct block *b)
     u8 *start = t->a.p;
     u32 n_edges = t->n_edges, n_faults = t->n_faults;
 
-    memset(x, 0, offsetof(struct xl, outs));
-    x->n_cold = x->n_out = 0;
+    memset(x, 0, sizeof(*x));
     x->t = t;
     x->a = &t->a;
     x->cpu = cpu;
@@ -455,6 +477,16 @@ run_fn *bt_translate(struct cpu *cpu, struct block *b)
     u8 *entry = way_in(x);
     for (int k = 0; k < b->n && !t->a.full; k++)
         one(x, k);
+    if (x->looping && !t->a.full) {
+        x->again = true;
+        x->fl = x->loop_fl;
+        x->vec = x->loop_vec;
+        x->loop_entry = t->a.p;
+        b->hot_loop_cost = charge(x);
+        cold_add(x, e_jcc(x->a, CC_S), COLD_REFUSE, 0, 0);
+        for (int k = 0; k < b->n && !t->a.full; k++)
+            one(x, k);
+    }
     ways_out(x);
     if (t->a.full) {
         t->a.p = start;
@@ -463,6 +495,7 @@ run_fn *bt_translate(struct cpu *cpu, struct block *b)
         t->n_faults = n_faults;
         t->full = true;
         b->hot = NULL;
+        b->hot_loop_cost = NULL;
         cpu->blocks->flush_wanted = true; /* all at once, before the next block is built */
         return NULL;
     }

@@ -22,6 +22,8 @@ static void enter(struct cpu *cpu)
 static void killed(struct cpu *cpu, struct block *b)
 {
     st_u32(b->hot_cost, BLOCK_DEAD);
+    if (b->hot_loop_cost)
+        st_u32(b->hot_loop_cost, BLOCK_DEAD);
 }
 
 static void reset(struct cpu *cpu)

@@ -113,9 +113,9 @@ struct way_out {
     u8 need;  /* COLD_VEC: bits of vec_state */
     struct flag_state fl;
 };
-enum way_kind { COLD_SLOW, COLD_TAIL, COLD_VEC, COLD_FAULT };
+enum way_kind { COLD_SLOW, COLD_TAIL, COLD_VEC, COLD_FAULT, COLD_REFUSE };
 
-enum { MAX_COLD = BLOCK_MAX * 6 };
+enum { MAX_COLD = BLOCK_MAX * 12 };
 
 struct xl {
     struct bt *t;
@@ -136,8 +136,14 @@ struct xl {
     struct {
         u8 *jmp;
         u64 target;
-    } out[2]; /* edges */
+    } out[4]; /* edges */
     int n_out;
+    /* A block that branches to its own start has its instructions twice: the second time with the
+     * flags as the branch leaves them, so that going round saves nothing. */
+    bool looping, again; /* the second copy is wanted; it is being emitted */
+    struct flag_state loop_fl;
+    u8 loop_vec;
+    u8 *loop_entry, *refuse;
     u8 *slow_call; /* block's own stub in front of t->slow */
     u8 *tail_call; /* in front of t->tail */
     u8 *edge_call; /* in front of t->edge_exit */

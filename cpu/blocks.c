@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-enum { ARENA_SIZE = 64 << 20, IDLE_WRITES = 64 };
+enum { ARENA_SIZE = 64 << 20, IDLE_WRITES = 64, MANY_KILLS = 8, PATIENCE = 400 };
 
 static u32 hash_of(gpa phys, u32 key)
 {
@@ -155,6 +155,7 @@ static void code_write(void *ctx, u64 off, u32 len)
             if (e.first > last || first > e.last)
                 continue;
             forget_block(cpu, b);
+            pg->kills++;
         }
     }
 }
@@ -366,6 +367,8 @@ static struct block *build(struct cpu *cpu, gla lin, const struct itlb_entry *pa
     bs->arena_used += arena_size_of(b);
     if (first.ram)
         list_block(cpu, b, 0, first.ram, first.ram_off);
+    if (b->page[0] && b->page[0]->kills > MANY_KILLS)
+        b->heat = -PATIENCE;
     if (second && second->ram)
         list_block(cpu, b, 1, second->ram, second->ram_off);
     u32 h = hash_of(b->phys, b->key);

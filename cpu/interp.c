@@ -121,7 +121,7 @@ const struct insn *run_counted(struct cpu *c, const struct insn *i)
 {
     struct block *b = c->block;
     run_fn *f = b->first;
-    if (unlikely(++b->heat >= c->engine->heat)) {
+    if (unlikely(++b->heat >= (i32)c->engine->heat)) {
         run_fn *hot = c->engine->translate(c, b);
         f = hot ? hot : f;
         b->insn[0].run = f;

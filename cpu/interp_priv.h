@@ -51,12 +51,13 @@ struct block {
     struct block *hash_next;
     struct code_page *page[2];
     struct block *page_next[2];
-    u64 hot_lin;      /* where the translation runs: the linear address, or NOT_HOT */
-    const u8 *hot;    /* host code, entered with the guest's registers in the host's */
-    const u8 *hot_rx; /* the same where it is executable */
-    u8 *hot_cost;     /* where that code has the block's cost */
-    u32 heat;
-    run_fn *first; /* the handler of insn[0] whose place run_traced or run_break took */
+    u64 hot_lin;       /* where the translation runs: the linear address, or NOT_HOT */
+    const u8 *hot;     /* host code, entered with the guest's registers in the host's */
+    const u8 *hot_rx;  /* the same where it is executable */
+    u8 *hot_cost;      /* where that code has the block's cost */
+    u8 *hot_loop_cost; /* and once more, when the code has a copy for its own loop; or NULL */
+    i32 heat;          /* entries; starts below 0 where code changes often */
+    run_fn *first;     /* the handler of insn[0] whose place run_traced or run_break took */
     struct trace_mark mark;
     struct insn insn[]; /* n, then the sentinel */
 };
@@ -75,6 +76,7 @@ struct code_page {
     u32 cover[PAGE_LINES];           /* how many blocks have bytes on the line */
     u32 n;                           /* blocks */
     u32 longest;                     /* bytes of the longest block since the page was last empty */
+    u32 kills;                       /* blocks whose bytes were written */
     u32 idle_writes;                 /* to no code, since the last that hit some */
 };
 
