@@ -18,10 +18,8 @@ def normalised(text):
     return text[begin:text.index("Done", begin)]
 
 
-@case
-def demo(c):
-    """the demo says what it always says, and powers the machine off"""
-    with c.emu.start("-m", "16", flat=c.rom("demo/demo.bin")) as v:
+def whole_demo(c, *options):
+    with c.emu.start("-m", "16", *options, flat=c.rom("demo/demo.bin")) as v:
         v.expect("Done: power off", 120, never=r"\[--\]|FAILED")
         if v.wait(30) != 0:
             raise vm.Failure("exit status %d after power-off" % v.process.returncode)
@@ -33,6 +31,20 @@ def demo(c):
     who = re.search(rb"who runs us +~(.*)", v.text).group(1)
     if c.emu.name == "trivisor" and b"Trivisor answers, emulator" not in who:
         raise vm.Failure("the hypercall was not answered: %r" % who)
+
+
+@case
+def demo(c):
+    """the demo says what it always says, and powers the machine off"""
+    whole_demo(c)
+
+
+@case
+def demo_engines(c):
+    """and it says the same on every engine, under stress too"""
+    for engine in ("interp", "generic", "interp-stress", "bt", "bt-hot", "bt-helpers", "bt-stress"):
+        print("engine", engine)
+        whole_demo(c, "-engine", engine)
 
 
 @case

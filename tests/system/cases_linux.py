@@ -1,5 +1,6 @@
 """cases_linux - Debian's stock kernels to a shell: loaded directly, from CD, from a raw disk."""
 import hashlib
+import subprocess
 
 from run import case
 import guests
@@ -39,6 +40,27 @@ def linux_amd64(c):
     with c.emu.start("-m", "256", "-kernel", guests.kernel(c.guests), "-initrd", initrd,
                      "-append", APPEND) as v:
         use_shell(v, "x86_64", 400)
+
+
+@case
+def linux_interp(c):
+    """the same on the interpreter"""
+    initrd = c.write("initrd", initramfs.make(c.guests, "amd64"))
+    with c.emu.start("-m", "256", "-engine", "interp", "-kernel", guests.kernel(c.guests),
+                     "-initrd", initrd, "-append", APPEND) as v:
+        use_shell(v, "x86_64", 400)
+
+
+@case
+def linux_lockstep(c):
+    """interpreter and translator agree over a whole boot to the shell, registers and memory"""
+    initrd = c.write("initrd", initramfs.make(c.guests, "amd64"))
+    r = subprocess.run([c.emu.program, "lockstep", "-engines", "interp,bt-hot", "-m", "256",
+                        "-kernel", guests.kernel(c.guests), "-initrd", initrd, "-append", APPEND,
+                        "-until", "trivisor#"], capture_output=True, text=True, timeout=1200)
+    print(r.stdout[-2000:], r.stderr[-2000:])
+    if r.returncode != 0 or "are equal over" not in r.stdout:
+        raise vm.Failure("status %d" % r.returncode)
 
 
 @case
