@@ -46,7 +46,7 @@ static bool fit(const struct insn_shape *s)
         if (s->op[k].kind == SHAPE_MEM && s->op[k].seg == CPU_SEG_FS)
             return false;
     for (int k = 0; names[k]; k++)
-        if (!strcmp(row.name, names[k]))
+        if (!strncmp(row.name, names[k], strlen(names[k])))
             return false;
     return true;
 }
