@@ -38,13 +38,14 @@ static void helper(struct xl *x, int k)
     e_imm(x->a, S2, insn_off(k));
     e_patch(x->a, e_call(x->a), x->slow_call);
     x->fl = (struct flag_state){.mem = true, .host = true};
-    x->t->stats.helped++;
+    x->how[k] = BT_HELPED;
 }
 
 static void tail(struct xl *x, int k)
 {
     flags_to_mem(x);
-    e_imm(x->a, S2, insn_off(k));
+    x->how[k] = BT_HANDED;
+    e_imm(x->a, S2, insn_off(k) | BT_EXIT_HANDED);
     e_patch(x->a, e_jmp(x->a), x->tail_call);
 }
 
@@ -92,21 +93,21 @@ static void find_block(struct xl *x, int k)
     E(a, 0x41, 0xc1, 0xe7, 5); /* shl r15d, 5 */
     e_gs(a, true, OP_LOAD_ADD, S2, offsetof(struct cpu, blocks));
     e_rm(a, true, OP_LOAD_CMP, S1, S2, 0);
-    cold_add(x, e_jcc(a, CC_NE), COLD_TAIL, k, 0);
+    cold_add(x, e_jcc(a, CC_NE), COLD_MISS, k, 0);
     e_rex(a, false, 0, 0, S2);
     E(a, 0x81, 0x80 | 7 << 3 | (S2 & 7)); /* cmp dword [r15 + key], key */
     e4(a, offsetof(struct jc_entry, key));
     e4(a, x->b->key);
-    cold_add(x, e_jcc(a, CC_NE), COLD_TAIL, k, 0);
+    cold_add(x, e_jcc(a, CC_NE), COLD_MISS, k, 0);
     e_rm(a, false, OP_LOAD, S1, S2, offsetof(struct jc_entry, global));
     E(a, 0x65, 0x4e, 0x8b, 0x34, 0xf5); /* mov r14, gs:[r14 * 8 + gens] */
     e4(a, (u32)offsetof(struct cpu, mmu.gens));
     e_rm(a, true, OP_LOAD_CMP, S1, S2, offsetof(struct jc_entry, gen));
-    cold_add(x, e_jcc(a, CC_NE), COLD_TAIL, k, 0);
+    cold_add(x, e_jcc(a, CC_NE), COLD_MISS, k, 0);
     e_rm(a, true, OP_LOAD, S1, S2, 0);
     e_rm(a, true, OP_LOAD, S2, S2, offsetof(struct jc_entry, block));
     e_rm(a, true, OP_LOAD_CMP, S1, S2, offsetof(struct block, hot_lin));
-    cold_add(x, e_jcc(a, CC_NE), COLD_TAIL, k, 0);
+    cold_add(x, e_jcc(a, CC_NE), COLD_MISS, k, 0);
 }
 
 /* lea r13, [r13 + d] */
@@ -191,7 +192,7 @@ static bool emit_stack(struct xl *x, int k)
         return false;
     }
     cold_back(x, first);
-    x->t->stats.copied++;
+    x->how[k] = BT_EMITTED;
     return true;
 }
 
@@ -312,6 +313,7 @@ static void one(struct xl *x, int k)
         struct asm_buf before = *x->a;
         int n_cold = x->n_cold, n_out = x->n_out;
         struct flag_state fl = x->fl;
+        x->how[k] = BT_EMITTED;
         if (!(i->flags & INF_EXIT) && !x->t->cfg.helpers && emit_branch(x, k))
             return;
         *x->a = before;
@@ -390,6 +392,7 @@ static void ways_out(struct xl *x)
     struct bt *t = x->t;
     for (int n = 0; n < x->n_cold; n++) {
         const struct way_out *c = &x->outs[n];
+        view_mark(x, BT_PART_COLD, c->k);
         if (c->what == COLD_FAULT) {
             if (t->n_faults == MAX_FAULTS) {
                 a->full = true;
@@ -410,14 +413,18 @@ static void ways_out(struct xl *x)
             e_patch(a, e_jcc(a, CC_NE), c->back);
             fallthrough; /* not allowed now: the interpreter raises what it is */
         case COLD_TAIL:
+        case COLD_MISS:
             flags_emit_save(a, &c->fl);
-            e_imm(a, S2, insn_off(c->k));
+            e_imm(a, S2,
+                  insn_off(c->k) | (c->what == COLD_VEC    ? BT_EXIT_VECTOR
+                                    : c->what == COLD_MISS ? BT_EXIT_INDIRECT
+                                                           : BT_EXIT_MEMORY));
             e_patch(a, e_jmp(a), x->tail_call);
             break;
         case COLD_FAULT:
         case COLD_SLOW:
             flags_emit_save(a, &c->fl);
-            e_imm(a, S2, insn_off(c->k));
+            e_imm(a, S2, insn_off(c->k) | (c->what == COLD_FAULT ? BT_EXIT_FAULT : BT_EXIT_MEMORY));
             e_patch(a, e_call(a), x->slow_call);
             e_patch(a, e_jmp(a), c->back);
             break;
@@ -429,6 +436,7 @@ static void ways_out(struct xl *x)
             return;
         }
         u32 id = t->n_edges++;
+        view_mark(x, BT_PART_EDGE, n);
         t->edges[id] =
             (struct edge){.jmp = x->out[n].jmp, .unlink = a->p, .target = x->out[n].target};
         e_land(a, x->out[n].jmp);
@@ -474,9 +482,12 @@ run_fn *bt_translate(struct cpu *cpu, struct block *b)
         x->use[k] = decode(x, k) ? flags_use(t, &x->d, x->ops, &b->insn[k]) : FLAGS_READ_WRITE;
     flags_plan(x);
 
+    view_mark(x, BT_PART_ENTRY, 0);
     u8 *entry = way_in(x);
-    for (int k = 0; k < b->n && !t->a.full; k++)
+    for (int k = 0; k < b->n && !t->a.full; k++) {
+        view_mark(x, BT_PART_INSN, k);
         one(x, k);
+    }
     if (x->looping && !t->a.full) {
         x->again = true;
         x->fl = x->loop_fl;
@@ -484,8 +495,10 @@ run_fn *bt_translate(struct cpu *cpu, struct block *b)
         x->loop_entry = t->a.p;
         b->hot_loop_cost = charge(x);
         cold_add(x, e_jcc(x->a, CC_S), COLD_REFUSE, 0, 0);
-        for (int k = 0; k < b->n && !t->a.full; k++)
+        for (int k = 0; k < b->n && !t->a.full; k++) {
+            view_mark(x, BT_PART_INSN, k);
             one(x, k);
+        }
     }
     ways_out(x);
     if (t->a.full) {
@@ -501,8 +514,8 @@ run_fn *bt_translate(struct cpu *cpu, struct block *b)
     }
     b->hot_lin = x->lin;
     b->hot_rx = b->hot + t->to_rx;
-    t->stats.blocks++;
-    t->stats.insns += b->n;
-    t->stats.code_bytes = (u64)(t->a.p - t->rw);
+    count_block(x);
+    if (unlikely(t->view))
+        view_block(x, start);
     return (run_fn *)(uintptr_t)(entry + t->to_rx);
 }

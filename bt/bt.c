@@ -61,8 +61,13 @@ enum status bt_attach(struct cpu *cpu, const struct bt_config *c, struct error *
     t->wide = cpu_has(cpu, FEAT_AVX);
     t->gs_insn = getauxval(AT_HWCAP2) & FSGSBASE;
     flags_probe(t);
-    enum status st = cache_init(t, err);
+    t->rows = calloc(INSN_COUNT, sizeof(*t->rows));
+    enum status st = t->rows ? view_init(t, err) : fail(err, ST_NOMEM, "out of memory");
+    if (st == ST_OK)
+        st = cache_init(t, err);
     if (st != ST_OK) {
+        view_fini(t);
+        free(t->rows);
         free(t);
         return st;
     }
@@ -88,13 +93,7 @@ void bt_detach(struct cpu *cpu)
     cpu->engine = NULL;
     cpu->engine_ctx = NULL;
     cache_fini(t);
+    view_fini(t);
+    free(t->rows);
     free(t);
-}
-
-void bt_stats(const struct cpu *cpu, struct bt_stats *out)
-{
-    const struct bt *t = cpu->engine_ctx;
-    memset(out, 0, sizeof(*out));
-    if (t)
-        *out = t->stats;
 }

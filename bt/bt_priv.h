@@ -35,6 +35,12 @@ static always_inline int host_of(int guest)
 /* vec_state bits: what may be executed without a look. */
 enum { VEC_SSE = 1, VEC_AVX = 2, VEC_X87 = 4, VEC_LIVE = VEC_SSE | VEC_AVX };
 
+/* An instruction's place in its block has these bits free (runtime.c: enum bt_exit). */
+enum { BT_EXIT_BITS = 7 };
+_Static_assert(sizeof(struct insn) % (BT_EXIT_BITS + 1) == 0 &&
+                   offsetof(struct block, insn) % (BT_EXIT_BITS + 1) == 0,
+               "places of instructions");
+
 struct edge {
     u8 *jmp;    /* distance of the jump to patch */
     u8 *unlink; /* where that jump goes when it is not linked */
@@ -72,6 +78,12 @@ struct bt {
     bool wide; /* the guest has AVX: upper halves matter */
     bool gs_insn;
     struct bt_stats stats;
+    struct helper_count *rows; /* by row of the table */
+    struct view *view;         /* who looks at translations; NULL: nobody (view.c) */
+};
+
+struct helper_count {
+    u64 translated, called;
 };
 
 static always_inline struct bt *bt_of(struct cpu *cpu)
@@ -113,7 +125,7 @@ struct way_out {
     u8 need;  /* COLD_VEC: bits of vec_state */
     struct flag_state fl;
 };
-enum way_kind { COLD_SLOW, COLD_TAIL, COLD_VEC, COLD_FAULT, COLD_REFUSE };
+enum way_kind { COLD_SLOW, COLD_TAIL, COLD_VEC, COLD_FAULT, COLD_REFUSE, COLD_MISS /* as TAIL */ };
 
 enum { MAX_COLD = BLOCK_MAX * 12 };
 
@@ -130,6 +142,7 @@ struct xl {
     struct flag_state fl;
     u8 vec;                 /* vec_state bits known here */
     u8 use[BLOCK_MAX];      /* enum flag_use */
+    u8 how[BLOCK_MAX];      /* enum bt_how */
     bool wanted[BLOCK_MAX]; /* host flags are read by it or a later one before they are replaced */
     struct way_out outs[MAX_COLD];
     int n_cold;
@@ -185,12 +198,35 @@ void mem_lea(struct xl *x, int k, const struct insn *i);
 /* Copies instruction k, decoded in x->d and ops. False: not possible, nothing was emitted. */
 bool copy_insn(struct xl *x, int k);
 
+/* ---- view.c, for those who look on ---- */
+enum status view_init(struct bt *t, struct error *err);
+void view_fini(struct bt *t);
+void view_forked(struct bt *t);
+void view_note(struct xl *x, enum bt_part part, int k);
+void view_block(struct xl *x, const u8 *start);
+/* What comes next in the host code. */
+static always_inline void view_mark(struct xl *x, enum bt_part part, int k)
+{
+    if (unlikely(x->t->view))
+        view_note(x, part, k);
+}
+/* The block is complete: into the statistics. */
+void count_block(struct xl *x);
+
+/* ---- perfmap.c, jitdump.c ---- */
+struct perf_file;
+/* NULL: that file cannot be written; err says why. */
+struct perf_file *perfmap_open(struct error *err);
+struct perf_file *jitdump_open(struct error *err);
+void perf_add(struct perf_file *p, const u8 *rx, const u8 *code, u64 size, const char *name);
+void perf_close(struct perf_file *p); /* NULL is fine */
+
 /* ---- runtime.c: called by host code ---- */
 struct next {
     const u8 *code;          /* to jump to with the guest's registers loaded, or NULL */
     const struct insn *insn; /* else what the interpreter dispatches; NULL: the run loop */
 };
-u64 bt_exec(struct cpu *c, const struct insn *i);
+u64 bt_exec(struct cpu *c, const struct insn *place);
 struct next bt_edge(struct cpu *c, struct block *b, u32 edge);
 void bt_refused(struct cpu *c, struct block *b);
 u64 bt_vec_enter(struct cpu *c, u32 need);

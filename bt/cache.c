@@ -158,6 +158,11 @@ static void make_thunks(struct bt *t)
     set_block(a);
     save_vectors(t, a, true);
     e_gs(a, true, OP_LOAD, H_RDI, offsetof(struct cpu, self));
+    e_mov_rr(a, false, H_RAX, S2);
+    E(a, 0x83, 0xe0, BT_EXIT_BITS, 0x41, 0x83, 0xe7, (u8)~BT_EXIT_BITS); /* and eax; and r15d */
+    e_rm(a, true, OP_LOAD, H_RCX, H_RDI, offsetof(struct cpu, engine_ctx));
+    E(a, 0x48, 0xff, 0x84, 0xc1); /* inc qword [rcx + rax * 8 + exits] */
+    e4(a, offsetof(struct bt, stats.exits));
     point_to_insn(a);
     e_rm(a, true, OP_LOAD, H_RAX, H_RSI, offsetof(struct insn, run));
     e_rr(a, false, 0x85, S2, S2);
@@ -257,6 +262,7 @@ bool bt_forked(struct cpu *cpu)
     ok = ok && mmap(rx, t->size, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED, fd, 0) == rx;
     if (fd >= 0)
         close(fd);
+    view_forked(t);
     return ok;
 }
 
@@ -278,5 +284,6 @@ void cache_reset(struct bt *t)
     t->a = (struct asm_buf){.p = t->after_thunks, .end = t->rw + t->size};
     t->n_edges = t->n_faults = 0;
     t->full = false;
-    t->stats.resets++;
+    t->stats.resets += t->stats.insns_now > 0;
+    t->stats.code_bytes = t->stats.insns_now = 0;
 }

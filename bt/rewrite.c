@@ -359,7 +359,6 @@ bool copy_insn(struct xl *x, int k)
     if (i->row == INSN_VZEROUPPER && x->bits64) {
         need_vectors(x, k, VEC_AVX);
         E(x->a, 0xc5, 0xf8, 0x77);
-        x->t->stats.copied++;
         return true;
     }
     if (stubbed ? row->exec != exec_native && !x87
@@ -437,6 +436,5 @@ bool copy_insn(struct xl *x, int k)
     if (x87)
         note_x87(x, i, p.mem);
     cold_back(x, first);
-    x->t->stats.copied++;
     return true;
 }

@@ -4,10 +4,22 @@
  */
 #include "bt/bt_priv.h"
 
-/* One instruction by its function, as run_generic. True: its block died, leave. */
-u64 bt_exec(struct cpu *c, const struct insn *i)
+static void count(struct cpu *c, enum bt_exit why)
+{
+    bt_of(c)->stats.exits[why]++;
+}
+
+/* One instruction by its function, as run_generic; the address's low bits say why. True: its block
+ * died, leave. */
+u64 bt_exec(struct cpu *c, const struct insn *place)
 {
     struct block *b = c->block;
+    u32 why = (u32)(uintptr_t)place & BT_EXIT_BITS;
+    const struct insn *i = (const struct insn *)((uintptr_t)place & ~(uintptr_t)BT_EXIT_BITS);
+    struct bt *t = bt_of(c);
+    t->stats.exits[why]++;
+    if (why == BT_EXIT_HELPER)
+        t->rows[i->row].called++;
     c->cur = i;
     c->rip = c->gpr[GPR_BLOCK] + i->off + i->len;
     if (!(c->key & KEY_64))
@@ -26,6 +38,7 @@ u64 bt_exec(struct cpu *c, const struct insn *i)
     }
     c->left += b->n - (i + 1 - b->insn);
     c->block = NULL;
+    count(c, BT_EXIT_DIED);
     return 1;
 }
 
@@ -33,6 +46,7 @@ u64 bt_exec(struct cpu *c, const struct insn *i)
 void bt_refused(struct cpu *c, struct block *b)
 {
     c->rip = b->hot_lin;
+    count(c, b->cost == BLOCK_DEAD ? BT_EXIT_DEAD : BT_EXIT_BUDGET);
     enter_refused(c, b);
 }
 
@@ -83,6 +97,7 @@ struct next bt_edge(struct cpu *c, struct block *b, u32 n)
     struct block *to = j->block;
     if (j->lin != lin || j->key != c->key || j->gen != c->mmu.gens[j->global]) {
         /* as the run loop would, if there is nothing else to look at; may fault */
+        count(c, BT_EXIT_UNKNOWN);
         if (c->pending || c->left <= 0)
             return none;
         to = block_lookup(c);
@@ -96,8 +111,10 @@ struct next bt_edge(struct cpu *c, struct block *b, u32 n)
             else
                 link_across(t, e, to->hot, j->gen, j->global);
         }
+        count(c, BT_EXIT_LINKED);
         return (struct next){to->hot + t->to_rx, NULL};
     }
+    count(c, BT_EXIT_COLD);
     c->left -= to->cost;
     if (unlikely(c->left < 0)) {
         enter_refused(c, to);
@@ -114,5 +131,6 @@ u64 bt_vec_enter(struct cpu *c, u32 need)
 {
     u32 can =
         (c->sse_trap ? 0 : VEC_SSE) | (c->avx_trap ? 0 : VEC_AVX) | (c->fpu_trap ? 0 : VEC_X87);
+    count(c, BT_EXIT_VEC_ENTER);
     return (need & can) == need ? can : 0;
 }

@@ -62,8 +62,11 @@ struct run_options {
     const char *name;
     const char *gdb; /* -gdb's argument */
     bool hold;       /* -S */
-    bool nographic, display_none, snapshot, stats;
-    bool done; /* a list was asked for and printed: nothing to run */
+    bool nographic, display_none, snapshot, stats, perfmap;
+    char *engine; /* cfg.engine when it is a copy of ours */
+    bool dump_block;
+    u64 dump_at; /* linear address */
+    bool done;   /* a list was asked for and printed: nothing to run */
 };
 
 /* argv without the command's name. ST_INVAL and a message for a mistake. */
@@ -85,6 +88,11 @@ void drives_close(struct vm_config *cfg);
  * handlers may call, and on every way out of the process. */
 void term_raw(void);
 void term_restore(void);
+
+/* ---- views of the engine (views.c) ---- */
+void views_print_stats(const struct vm *vm, FILE *f);
+/* The watched block, guest and host code side by side. */
+void views_print_block(struct vm *vm, u64 lin, FILE *f);
 
 /* ---- commands ---- */
 /* `run` with somebody who watches; each call may be NULL. All on the VM's thread. */

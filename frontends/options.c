@@ -5,6 +5,7 @@
  */
 #include "frontends/cli_priv.h"
 #include "frontends/gdb/gdb.h"
+#include "machine/views.h"
 #include "base/log.h"
 
 #include <stdlib.h>
@@ -83,8 +84,8 @@ static enum status take_machine(struct run_options *o, const char *arg, struct e
 static enum status take_engine(struct run_options *o, const char *arg, struct error *err)
 {
     o->cfg.engine = arg;
-    if (strchr(arg, ','))
-        return fail(err, ST_INVAL, "'%s': engines have no properties yet", arg);
+    if (!strcmp(arg, "bt") || strchr(arg, ',')) /* also says that a build lacks it */
+        return vm_engine_check(arg, err);
     return one_of(o, arg, "engine", vm_engines(), err);
 }
 
@@ -324,6 +325,20 @@ static enum status take_stats(struct run_options *o, const char *arg, struct err
     return ST_OK;
 }
 
+static enum status take_perfmap(struct run_options *o, const char *arg, struct error *err)
+{
+    o->perfmap = true;
+    return ST_OK;
+}
+
+static enum status take_dump_block(struct run_options *o, const char *arg, struct error *err)
+{
+    if (!parse_number(arg, ~0ull, &o->dump_at))
+        return fail(err, ST_INVAL, "'%s' is no address (0xffffffff81000000 is)", arg);
+    o->dump_block = true;
+    return ST_OK;
+}
+
 static enum status take_debug(struct run_options *o, const char *arg, struct error *err)
 {
     static const char *const kinds[] = {"guest", "info", "debug", NULL};
@@ -352,7 +367,9 @@ static const struct option options[] = {
     {"cpu", "MODEL", MACHINE, take_cpu, "CPU model; 'help' lists them (default host)"},
     {"machine", "NAME", MACHINE, take_machine, "board; 'help' lists them (default pc)"},
     {"M", "NAME", MACHINE, take_machine, NULL},
-    {"engine", "NAME", MACHINE, take_engine, "what runs the instructions; 'help' lists them"},
+    {"engine", "NAME[,KEYS]", MACHINE, take_engine,
+     "what runs the instructions; 'help' lists them. KEYS of bt: cache=SIZE\n"
+     "(of translated code), perfmap=on, jitdump=on (files for perf)"},
     {"accel", "NAME", MACHINE, take_engine, NULL},
     {"smp", "N", MACHINE, take_smp, "number of CPUs (so far: 1)"},
     {"name", "TEXT", MACHINE, take_name, "what the process is called in ps and top"},
@@ -398,6 +415,9 @@ static const struct option options[] = {
     {"s", NULL, RUN, take_s, "the same as -gdb tcp::1234"},
     {"S", NULL, RUN, take_hold, "do not start until gdb says so"},
     {"stats", NULL, RUN, take_stats, "counters on stderr at the end"},
+    {"perfmap", NULL, RUN, take_perfmap, "names of translated code in /tmp/perf-PID.map, for perf"},
+    {"dump-block", "ADDRESS", RUN, take_dump_block,
+     "at the end, guest and host code of the block at this linear address"},
     {"d", "WHAT", RUN, take_debug, "log on stderr: guest (its mistakes), info, debug"},
     {"help", NULL, RUN, take_help, "this text"},
     {"h", NULL, RUN, take_help, NULL},
@@ -516,6 +536,18 @@ static enum status check_together(struct run_options *o, struct error *err)
                     c->kernel_path ? "-kernel" : "-bios");
     if (o->hold && !o->gdb)
         return fail(err, ST_INVAL, "-S waits for a debugger: it wants -s or -gdb");
+    if (o->perfmap) {
+        const char *engine = c->engine ? c->engine : vm_engines()[0];
+        size_t size = strlen(engine) + sizeof(",perfmap=on");
+        o->engine = malloc(size);
+        if (!o->engine)
+            return fail(err, ST_NOMEM, "out of memory");
+        snprintf(o->engine, size, "%s,perfmap=on", engine);
+        enum status st = vm_engine_check(o->engine, err);
+        if (st != ST_OK)
+            return fail(err, st, "-perfmap: %s does not translate", engine);
+        o->cfg.engine = o->engine;
+    }
     return drives_place(o, err);
 }
 
@@ -535,4 +567,5 @@ void options_free(struct run_options *o)
 {
     for (int k = 0; k < o->n_drives; k++)
         free(o->drives[k].file);
+    free(o->engine);
 }

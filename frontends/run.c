@@ -4,6 +4,7 @@
 #include "frontends/cli_priv.h"
 #include "frontends/gdb/gdb.h"
 #include "frontends/stream_priv.h"
+#include "machine/views.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -40,8 +41,17 @@ static void on_signal(int sig)
     vm_stop(vm);
 }
 
+/* Another engine: the way to ask whether a fault is the translator's. */
+static void on_toggle(int sig)
+{
+    struct vm *vm = running;
+    if (vm)
+        vm_engine_toggle(vm);
+}
+
 static void catch_signals(void)
 {
+    struct sigaction toggle = {.sa_handler = on_toggle, .sa_flags = SA_RESTART};
     static const int sigs[] = {SIGINT, SIGTERM, SIGHUP};
     struct sigaction old, sa = {.sa_handler = on_signal};
     sigemptyset(&sa.sa_mask);
@@ -50,6 +60,8 @@ static void catch_signals(void)
         if (sigaction(sigs[k], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
             sigaction(sigs[k], &sa, NULL);
     }
+    sigemptyset(&toggle.sa_mask);
+    sigaction(SIGUSR1, &toggle, NULL);
     signal(SIGPIPE, SIG_IGN);
 }
 
@@ -149,6 +161,8 @@ static enum status start(struct session *s, struct error *err)
             memset(s->o.cfg.floppy, 0, sizeof(s->o.cfg.floppy));
         }
     }
+    if (!st && s->o.dump_block)
+        st = vm_watch_block(s->vm, s->o.dump_at, err);
     if (!st && s->o.gdb) {
         struct error why;
         st = gdb_open(s->o.gdb, s->vm, s->o.hold, &s->gdb, &why);
@@ -201,6 +215,7 @@ static void print_stats(const struct vm *vm)
                 {"blocks invalidated", t.block_invalidations}};
     for (size_t k = 0; k < ARRAY_LEN(rows); k++)
         fprintf(stderr, "%-18s %20" PRIu64 "\n", rows[k].name, rows[k].n);
+    views_print_stats(vm, stderr);
 }
 
 /* Our own bug, or a guest's end that somebody wants to know about: what the CPU was doing. */
@@ -281,6 +296,8 @@ int run_with(int argc, char **argv, const struct run_hook *hook)
             term_restore();
             if (s->o.stats)
                 print_stats(s->vm);
+            if (s->o.dump_block)
+                views_print_block(s->vm, s->o.dump_at, stdout);
             status = status_of(s, why, &err);
             gdb_ended(s->gdb, status);
         }

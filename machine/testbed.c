@@ -43,9 +43,9 @@ enum status testbed_new(const struct testbed_config *c, struct testbed **out, st
     const char *engine = generic ? "interp" : c->engine ? c->engine : "interp";
     if (!strcmp(engine, "bt"))
         engine = "bt-hot";
-    if (!engine_known(engine))
-        return fail(err, ST_INVAL, "unknown engine '%s' (available: interp, generic, bt)",
-                    c->engine);
+    enum status st = engine_check(engine, err);
+    if (st != ST_OK)
+        return st;
     struct testbed *tb = calloc(1, sizeof(*tb));
     if (!tb)
         return fail(err, ST_NOMEM, "out of memory");
@@ -55,7 +55,7 @@ enum status testbed_new(const struct testbed_config *c, struct testbed **out, st
     tb->mem = space_new("memory", BIT64(52));
     tb->ports = space_new("ports", 65536);
     tb->clk = clock_new(CLOCK_FAKE, 0);
-    enum status st = ram_new(c->ram_size, &tb->ram, err);
+    st = ram_new(c->ram_size, &tb->ram, err);
     if (st == ST_OK) {
         space_map_ram(tb->mem, 0, c->ram_size, tb->ram, 0, MAP_RW, 0);
         struct cpu_config cc = {

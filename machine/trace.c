@@ -234,6 +234,12 @@ void vm_trace_end(struct vm *vm)
     cpu_set_tracer(vm->cpu, NULL);
 }
 
+void trace_engine_changed(struct vm *vm)
+{
+    if (!vm->trace->off && vm->trace->user.single)
+        vm->cpu->block_max = 1;
+}
+
 void vm_trace_stop(struct vm *vm)
 {
     vm_trace_end(vm);

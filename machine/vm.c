@@ -143,8 +143,9 @@ static enum status check_config(const struct vm_config *c, struct error *err)
 {
     if (c->machine && strcmp(c->machine, "pc"))
         return fail(err, ST_INVAL, "unknown machine '%s' (available: pc)", c->machine);
-    if (!engine_known(c->engine))
-        return fail(err, ST_INVAL, "unknown engine '%s' (available: %s)", c->engine, engine_list());
+    enum status st = engine_check(c->engine, err);
+    if (st != ST_OK)
+        return st;
     if (c->ram_size < MIB || c->ram_size > 64 * GIB || (c->ram_size & ~PAGE_MASK))
         return fail(err, ST_INVAL, "memory size must be 1 MiB to 64 GiB, a multiple of 4 KiB");
     if (c->initrd_path && !c->kernel_path)
@@ -230,6 +231,7 @@ void vm_free(struct vm *vm)
     if (!vm)
         return;
     trace_free(vm);
+    views_free(vm);
     for (int k = vm->n_devices - 1; k >= 0; k--)
         device_destroy(vm->devices[k]);
     for (int k = 0; k < VM_MAX_IDE; k++)
@@ -321,6 +323,8 @@ enum vm_stop vm_run(struct vm *vm, struct error *err)
         }
         if (unlikely(vm->debug.wanted))
             return debug_stop(vm, VM_DEBUG_INTERRUPT);
+        if (unlikely(vm->view.toggle_wanted))
+            views_toggle(vm);
         inbox_drain(vm->inbox);
         clock_run(vm->clk);
         if (unlikely(vm->events) && handle_events(vm, &why, err))

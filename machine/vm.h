@@ -35,11 +35,12 @@ struct vm_bare {
 };
 
 struct vm_config {
-    const char *machine;      /* "pc" (NULL: "pc") */
-    const char *engine;       /* of vm_engines(); NULL: the first of them */
-    const char *cpu;          /* model name, NULL: "host" */
-    u64 ram_size;             /* bytes; 1 MiB .. 64 GiB, multiple of 4 KiB */
-    const char *bios_path;    /* system firmware image, NULL: SeaBIOS where Debian puts it */
+    const char *machine;   /* "pc" (NULL: "pc") */
+    const char *engine;    /* of vm_engines(), ",key=value" may follow (machine/views.h); NULL: the
+                              first of them */
+    const char *cpu;       /* model name, NULL: "host" */
+    u64 ram_size;          /* bytes; 1 MiB .. 64 GiB, multiple of 4 KiB */
+    const char *bios_path; /* system firmware image, NULL: SeaBIOS where Debian puts it */
     const char *vgabios_path; /* NULL: SeaBIOS's stdvga; "" for none */
     const char *kernel_path;  /* direct boot: bzImage, ELF with PVH note, or NULL */
     const char *initrd_path;

@@ -69,6 +69,14 @@ struct vm {
     u64 stop_at;         /* vm_stop_at; 0: never */
     bool never_wait;     /* a guest that sleeps for ever ends vm_run (vm_run_insns) */
     u32 block_max;       /* of the engine, for the CPU when no tracer has other wishes */
+    struct {
+        const char *engine; /* NULL: cfg's */
+        char *own;          /* the same when it is a copy to free */
+        volatile int toggle_wanted;
+        bool watching;
+        u64 watch;
+        struct vm_block_mark *marks; /* of the block shown last */
+    } view;                          /* views.c */
 };
 
 /* Adds a device to the VM's list; it owns it from now on. Returns d. */
@@ -82,6 +90,12 @@ void vm_event(struct vm *vm, u32 ev);
 
 /* CPU and devices as after switching on; loads a kernel that is booted directly. */
 enum status vm_power_on(struct vm *vm, struct error *err);
+
+/* The engine is another: what tracing asked of the old one. */
+void trace_engine_changed(struct vm *vm);
+/* views.c: vm_engine_toggle was called; vm_free. */
+void views_toggle(struct vm *vm);
+void views_free(struct vm *vm);
 
 /* ---- the debugger: debug.c ---------------------------------------------------------------------
  */

@@ -1,0 +1,172 @@
+/*
+ * bt/view.c - those who look at translations: one block kept for people, and files for `perf`.
+ *
+ * block.c notes where each instruction's host code begins only while somebody looks (t->view). A
+ * kept block is a copy from when it was translated: killing it or emptying the cache does not
+ * change it, nor does linking its edges.
+ */
+#include "bt/bt_priv.h"
+#include "base/log.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { MAX_MARKS = MAX_COLD + 4 * BLOCK_MAX + 8 };
+
+struct view {
+    struct perf_file *map, *dump;
+    bool watching;
+    u64 watch; /* linear address */
+    struct bt_view kept;
+    u8 *guest, *code; /* kept's own */
+    struct bt_mark *marks;
+    u32 n;
+    struct bt_mark now[MAX_MARKS]; /* the block being translated; .at counts from rw */
+};
+
+static enum status make(struct bt *t, struct error *err)
+{
+    if (!t->view)
+        t->view = calloc(1, sizeof(*t->view));
+    return t->view ? ST_OK : fail(err, ST_NOMEM, "out of memory for the view of blocks");
+}
+
+enum status view_init(struct bt *t, struct error *err)
+{
+    enum status st = ST_OK;
+    if (t->cfg.perfmap || t->cfg.jitdump)
+        st = make(t, err);
+    if (st == ST_OK && t->cfg.perfmap && !(t->view->map = perfmap_open(err)))
+        st = ST_IO;
+    if (st == ST_OK && t->cfg.jitdump && !(t->view->dump = jitdump_open(err)))
+        st = ST_IO;
+    return st;
+}
+
+static void drop(struct view *v)
+{
+    free(v->guest);
+    free(v->code);
+    free(v->marks);
+    v->guest = v->code = NULL;
+    v->marks = NULL;
+}
+
+void view_fini(struct bt *t)
+{
+    struct view *v = t->view;
+    if (!v)
+        return;
+    perf_close(v->map);
+    perf_close(v->dump);
+    drop(v);
+    free(v);
+    t->view = NULL;
+}
+
+/* The files have the parent's process in their names. */
+void view_forked(struct bt *t)
+{
+    if (!t->view)
+        return;
+    perf_close(t->view->map);
+    perf_close(t->view->dump);
+    t->view->map = t->view->dump = NULL;
+}
+
+void view_note(struct xl *x, enum bt_part part, int k)
+{
+    struct view *v = x->t->view;
+    if (part == BT_PART_ENTRY)
+        v->n = 0;
+    if (v->n < MAX_MARKS)
+        v->now[v->n++] = (struct bt_mark){(u32)(x->a->p - x->t->rw), (u16)k, (u16)part};
+}
+
+static void *copy(const void *from, size_t n)
+{
+    void *to = malloc(n);
+    if (to)
+        memcpy(to, from, n);
+    return to;
+}
+
+static void keep(struct xl *x, const u8 *start)
+{
+    struct bt *t = x->t;
+    struct view *v = t->view;
+    const struct block *b = x->b;
+    const struct insn *last = &b->insn[b->n - 1];
+    u32 guest_bytes = last->off + (u32)last->len, code_bytes = (u32)(t->a.p - start);
+
+    if (v->watch - x->lin >= guest_bytes)
+        return;
+    u64 times = v->kept.times + 1;
+    if (v->kept.lin == v->watch && v->kept.n && x->lin != v->watch) {
+        v->kept.times = times;
+        return;
+    }
+    drop(v);
+    v->guest = copy(x->cpu->ram->base + b->page[0]->off + (b->phys & ~PAGE_MASK), guest_bytes);
+    v->code = copy(start, code_bytes);
+    v->marks = copy(v->now, v->n * sizeof(*v->now));
+    if (!v->guest || !v->code || !v->marks) {
+        drop(v);
+        v->kept = (struct bt_view){.times = times};
+        return;
+    }
+    for (u32 k = 0; k < v->n; k++)
+        v->marks[k].at -= (u32)(start - t->rw);
+    v->kept = (struct bt_view){.lin = x->lin,
+                               .key = b->key,
+                               .n = b->n,
+                               .times = times,
+                               .host = (u64)(uintptr_t)(start + t->to_rx),
+                               .guest = v->guest,
+                               .code = v->code,
+                               .guest_bytes = guest_bytes,
+                               .code_bytes = code_bytes,
+                               .n_marks = v->n,
+                               .marks = v->marks};
+}
+
+void view_block(struct xl *x, const u8 *start)
+{
+    struct bt *t = x->t;
+    struct view *v = t->view;
+    if (v->map || v->dump) {
+        char name[64];
+        u64 size = (u64)(t->a.p - start);
+        snprintf(name, sizeof(name), "guest:%d:%s:%" PRIx64, x->bits64 ? 64 : 32,
+                 x->b->key & KEY_USER ? "user" : "kernel", x->lin);
+        if (v->map)
+            perf_add(v->map, start + t->to_rx, start, size, name);
+        if (v->dump)
+            perf_add(v->dump, start + t->to_rx, start, size, name);
+    }
+    if (v->watching)
+        keep(x, start);
+}
+
+enum status bt_watch(struct cpu *cpu, u64 lin, struct error *err)
+{
+    struct bt *t = bt_of(cpu);
+    enum status st = make(t, err);
+    if (st != ST_OK)
+        return st;
+    drop(t->view);
+    t->view->kept = (struct bt_view){0};
+    t->view->watching = true;
+    t->view->watch = lin;
+    return ST_OK;
+}
+
+bool bt_watched(const struct cpu *cpu, struct bt_view *out)
+{
+    const struct bt *t = cpu->engine_ctx;
+    if (!t || !t->view || !t->view->kept.n)
+        return false;
+    *out = t->view->kept;
+    return true;
+}

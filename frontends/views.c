@@ -1,0 +1,118 @@
+/*
+ * frontends/views.c - what the translator did, as text: counters, and one block's two codes.
+ */
+#include "frontends/cli_priv.h"
+#include "frontends/disasm.h"
+#include "machine/views.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* ---- counters ------------------------------------------------------------------------------- */
+static void print_count(void *ctx, const struct vm_count *c)
+{
+    FILE *f = ctx;
+    if (c->tenths)
+        fprintf(f, "%-18s %18" PRIu64 ".%u\n", c->name, c->n / 10, (unsigned)(c->n % 10));
+    else
+        fprintf(f, "%-18s %20" PRIu64 "\n", c->name, c->n);
+}
+
+void views_print_stats(const struct vm *vm, FILE *f)
+{
+    struct vm_helper rows[16];
+    vm_engine_counts(vm, print_count, f);
+    int n = vm_engine_helpers(vm, rows, (int)ARRAY_LEN(rows));
+    for (int k = 0; k < n; k++)
+        fprintf(f, "calls of %-9s %20" PRIu64 "  in %" PRIu64 " places\n", rows[k].name,
+                rows[k].called, rows[k].translated);
+}
+
+/* ---- a block -------------------------------------------------------------------------------- */
+enum { LEFT = 46 };
+
+/* One instruction of host code; returns its length. */
+static u32 host_line(FILE *f, struct disasm *host, const struct vm_block_view *v, u32 at, u32 end,
+                     const char *left)
+{
+    char text[DISASM_TEXT];
+    int len = disasm_one(host, v->code + at, end - at, v->host + at, text, sizeof(text));
+    fprintf(f, "%-*s | %" PRIx64 "  %s\n", LEFT, left, v->host + at, text);
+    return len > 0 ? (u32)len : 1;
+}
+
+static void host_part(FILE *f, struct disasm *host, const struct vm_block_view *v, u32 from, u32 to,
+                      const char *left)
+{
+    if (from == to)
+        fprintf(f, "%-*s |\n", LEFT, left);
+    while (from < to) {
+        from += host_line(f, host, v, from, to, left);
+        left = "";
+    }
+}
+
+static void insn_text(struct disasm *guest, const struct vm_block_view *v, u32 insn, char *out,
+                      size_t size)
+{
+    char text[DISASM_TEXT];
+    u32 at = 0;
+    for (u32 k = 0; at < v->guest_bytes; k++) {
+        int len =
+            disasm_one(guest, v->guest + at, v->guest_bytes - at, v->lin + at, text, sizeof(text));
+        if (k == insn) {
+            snprintf(out, size, "%8" PRIx64 "  %s", v->lin + at, text);
+            return;
+        }
+        at += len > 0 ? (u32)len : 1;
+    }
+    snprintf(out, size, "?");
+}
+
+static void print_parts(FILE *f, struct disasm *guest, struct disasm *host,
+                        const struct vm_block_view *v)
+{
+    for (u32 k = 0; k < v->n_marks; k++) {
+        const struct vm_block_mark *m = &v->marks[k];
+        u32 end = k + 1 < v->n_marks ? m[1].at : v->code_bytes;
+        char left[DISASM_TEXT + 32];
+        switch (m->part) {
+        case VM_PART_ENTRY:
+            snprintf(left, sizeof(left), "(ways in)");
+            break;
+        case VM_PART_INSN:
+            insn_text(guest, v, m->insn, left, sizeof(left));
+            break;
+        case VM_PART_COLD:
+            snprintf(left, sizeof(left), "(out of instruction %u)", m->insn);
+            break;
+        case VM_PART_EDGE:
+            snprintf(left, sizeof(left), "(to next block %u, until linked)", m->insn);
+            break;
+        }
+        if (strlen(left) > LEFT) { /* a line of its own */
+            fprintf(f, "%s\n", left);
+            left[0] = 0;
+        }
+        host_part(f, host, v, m->at, end, left);
+    }
+}
+
+void views_print_block(struct vm *vm, u64 lin, FILE *f)
+{
+    struct vm_block_view v;
+    if (!vm_watched_block(vm, &v)) {
+        fprintf(f, "no block at 0x%" PRIx64 " was translated (engine: %s)\n", lin, vm_engine(vm));
+        return;
+    }
+    struct disasm *guest = disasm_open(v.bits), *host = disasm_open(64);
+    fprintf(f,
+            "block 0x%" PRIx64 ", %d bits, %s: %u instructions, %u bytes; host code at 0x%" PRIx64
+            ", %u bytes; translated %" PRIu64 " times\n",
+            v.lin, v.bits, v.user ? "user" : "kernel", v.insns, v.guest_bytes, v.host, v.code_bytes,
+            v.times);
+    if (guest && host)
+        print_parts(f, guest, host, &v);
+    disasm_close(guest);
+    disasm_close(host);
+}
