@@ -152,6 +152,7 @@ enum status bare_power_on(struct vm *vm, struct error *err)
     } else {
         put(vm, at + GDT, gdt, sizeof(gdt));
         enter_flat32(vm, (u32)entry, (u32)(at + GDT));
+        c->gdtr = (struct dtable){at + GDT, sizeof(gdt) - 1}; /* with the 64-bit code segment */
         if (bits == 64)
             enter_long(vm, at);
         c->rip = entry;
