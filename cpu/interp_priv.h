@@ -21,7 +21,7 @@
 
 enum {
     BLOCK_MAX = 64, /* instructions in a block */
-    JC_BITS = 12,
+    JC_BITS = 14,
     JC_SIZE = 1 << JC_BITS,
     HASH_BITS = 16,
     HASH_SIZE = 1 << HASH_BITS,
