@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -166,10 +167,24 @@ static u32 window(const struct stream *s)
     return n < STREAM_HELD ? STREAM_HELD - n : 0;
 }
 
-static void read_some(struct stream *s)
+/* A terminal that has just become raw may say that there is something and then have nothing; a read
+ * would hold this thread, and the end of the process, until the next key. */
+static bool nothing_there(const struct stream *s)
+{
+    int n;
+    if (!s->stdio || !isatty(s->fd_in) || ioctl(s->fd_in, FIONREAD, &n) < 0 || n > 0)
+        return false;
+    poll(NULL, 0, 1);
+    return true;
+}
+
+static void read_some(struct stream *s, short events)
 {
     u8 buf[STREAM_HELD];
-    ssize_t n = read(s->fd_in, buf, window(s));
+    if (!(events & (POLLHUP | POLLERR)) && nothing_there(s))
+        return;
+    ssize_t n =
+        s->socket ? recv(s->fd_in, buf, window(s), MSG_DONTWAIT) : read(s->fd_in, buf, window(s));
     if (n < 0 && (errno == EINTR || errno == EAGAIN))
         return;
     if (n <= 0)
@@ -212,7 +227,7 @@ static void *loop(void *arg)
             if (!p[k + 1].revents)
                 continue;
             if (io->streams[k]->fd_in >= 0)
-                read_some(io->streams[k]);
+                read_some(io->streams[k], p[k + 1].revents);
             else
                 answer(io->streams[k]);
         }

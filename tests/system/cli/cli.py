@@ -9,6 +9,7 @@ case. Last line: N passed, N failed, N skipped.
 """
 import argparse
 import fcntl
+import glob
 import os
 import pty
 import re
@@ -61,6 +62,21 @@ LINE_8N1 = out(0x3fb, 3)  # a 16550 wakes up with five data bits
 
 def hello(text):
     return LINE_8N1 + b"".join(out(0x3f8, c) for c in text)
+
+
+def waiting(pid):
+    """What each thread of a process that does not end is doing."""
+    found = []
+    for task in glob.glob("/proc/%d/task/*" % pid):
+        text = []
+        for name in ("comm", "wchan", "syscall"):
+            try:
+                with open(os.path.join(task, name)) as f:
+                    text.append(f.read().strip())
+            except OSError as e:
+                text.append(str(e))
+        found.append(" ".join(text))
+    return "; ".join(found)
 
 
 class Files:
@@ -313,8 +329,9 @@ class Run:
         try:
             o, e = p.communicate(data, timeout=timeout)
         except subprocess.TimeoutExpired:
+            waits = waiting(p.pid)
             p.kill()
-            raise Failure("did not end; stderr: %r" % p.communicate()[1][:200])
+            raise Failure("did not end (%s); stderr: %r" % (waits, p.communicate()[1][:200]))
         e = e.decode("utf-8", "replace") if e else ""
         if SANITIZER.search(e):
             raise Failure(e)
@@ -503,7 +520,10 @@ def terminal_restored(r):
             os.write(master, b"Q")
         else:
             p.send_signal(how)
-        _, e = p.communicate(timeout=30)
+        try:
+            _, e = p.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            raise Failure("%s: did not end (%s)" % (how, waiting(p.pid)))
         want = {"x": 0, "Q": 5, signal.SIGABRT: -signal.SIGABRT,
                 signal.SIGQUIT: -signal.SIGQUIT}.get(how, SIGNAL)
         need(p.returncode == want or b"Sanitizer" in e, "%s: status %d" % (how, p.returncode))
