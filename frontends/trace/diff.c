@@ -60,6 +60,49 @@ static const char *difference(const struct trace_item *a, const struct trace_ite
     return "one of them was interrupted";
 }
 
+/* How many of an item's first instructions both executed alike. Only bytes tell where one ends. */
+static u32 agreed(const struct trace_item *a, const struct trace_item *b,
+                  const struct trace_disasm *dis)
+{
+    if (a->at != b->at || !a->block || !b->block)
+        return 0;
+    const struct vm_trace_block *x = a->block, *y = b->block;
+    if (x->lin != y->lin || x->rip != y->rip || x->cs != y->cs || x->bits != y->bits ||
+        x->user != y->user)
+        return 0;
+    u32 most = MIN(a->done, b->done), n = 0;
+    for (u32 k = 0; k < a->n_events || k < b->n_events; k++) {
+        const struct vm_trace_event *e = k < a->n_events ? &a->events[k] : NULL;
+        const struct vm_trace_event *f = k < b->n_events ? &b->events[k] : NULL;
+        if (!e || !f || e->kind != f->kind || e->at != f->at || e->a != f->a || e->b != f->b ||
+            e->c != f->c) {
+            most = MIN(most, MIN(e ? e->at : most, f ? f->at : most));
+            break;
+        }
+    }
+    for (u32 off = 0, len; n < most; n++, off += len) {
+        char name[DISASM_TEXT];
+        u32 left = MIN(x->len, y->len) - off;
+        len = (u32)disasm_name(trace_disasm(dis, x->bits), x->bytes + off, left, x->rip + off, name,
+                               sizeof(name));
+        if (!len || len > left || memcmp(x->bytes + off, y->bytes + off, len))
+            break;
+    }
+    return n;
+}
+
+/* Where instruction n of an item's block begins, after its start. */
+static u32 offset_of(const struct trace_item *it, u32 n, const struct trace_disasm *dis)
+{
+    const struct vm_trace_block *b = it->block;
+    char name[DISASM_TEXT];
+    u32 off = 0;
+    for (int len = 1; n && len && off < b->len; n--, off += (u32)len)
+        len = disasm_name(trace_disasm(dis, b->bits), b->bytes + off, b->len - off, b->rip + off,
+                          name, sizeof(name));
+    return off;
+}
+
 static enum status print_from(const char *file, const char *mark, u64 at, u64 lines,
                               const struct trace_disasm *dis, const struct symbols *syms,
                               struct error *err)
@@ -80,32 +123,49 @@ static enum status print_from(const char *file, const char *mark, u64 at, u64 li
     return st;
 }
 
-static enum status report(const char *const files[2], const struct trace_item it[2],
-                          const bool have[2], const struct history *h, u64 context,
-                          const struct symbols *syms, struct error *err)
+static enum status report(const char *const files[2], struct trace_reader *const r[2],
+                          const struct trace_item it[2], bool have[2], const struct history *h,
+                          u64 context, const struct symbols *syms, struct error *err)
 {
     struct trace_disasm dis = {{0}};
     char name[300];
-    u64 at = have[0] ? it[0].at : it[1].at;
-    printf("the traces part after %" PRIu64 " instructions: %s\n", at,
-           have[0] && have[1] ? difference(&it[0], &it[1]) : "one of them ends");
-    for (int k = 0; k < 2; k++) {
-        if (!have[k])
-            printf("  %s: ends\n", files[k]);
-        else if (it[k].block)
-            printf("  %s: at %016" PRIx64 " %s\n", files[k], it[k].block->lin,
-                   symbols_text(syms, it[k].block->lin, name, sizeof(name)));
-        else if (it[k].n_events) {
-            trace_event_text(&it[k].events[0], name, sizeof(name));
-            printf("  %s: %s\n", files[k], name);
-        }
-    }
+    u64 begin = have[0] ? it[0].at : it[1].at;
     if (!trace_disasm_open(&dis, false)) {
         trace_disasm_close(&dis);
         return fail(err, ST_NOMEM, "out of memory");
     }
     enum status st = ST_OK;
-    u64 from = at;
+    u32 n = have[0] && have[1] ? agreed(&it[0], &it[1], &dis) : 0;
+    u64 at = begin + n;
+    const char *what = "one of them ends";
+    if (have[0] && have[1])
+        what = difference(&it[0], &it[1]);
+    /* the end of a run need not be the end of a block */
+    for (int k = 0; !st && n && k < 2; k++) {
+        struct trace_item more;
+        if (n == it[k].done && it[!k].done > n && !trace_next(r[k], &more, &st, err)) {
+            have[k] = false;
+            what = "one of them ends";
+        }
+    }
+    if (st) {
+        trace_disasm_close(&dis);
+        return st;
+    }
+    printf("the traces part after %" PRIu64 " instructions: %s\n", at, what);
+    for (int k = 0; k < 2; k++) {
+        if (!have[k])
+            printf("  %s: ends\n", files[k]);
+        else if (it[k].block) {
+            u64 lin = it[k].block->lin + offset_of(&it[k], (u32)(at - begin), &dis);
+            printf("  %s: at %016" PRIx64 " %s\n", files[k], lin,
+                   symbols_text(syms, lin, name, sizeof(name)));
+        } else if (it[k].n_events) {
+            trace_event_text(&it[k].events[0], name, sizeof(name));
+            printf("  %s: %s\n", files[k], name);
+        }
+    }
+    u64 from = begin;
     for (u64 k = 1; k <= MIN(h->n, (u64)MAX_CONTEXT) && at - from < context; k++)
         from = h->at[(h->n - k) % MAX_CONTEXT];
     from = MAX(from, at - MIN(context, at));
@@ -116,7 +176,7 @@ static enum status report(const char *const files[2], const struct trace_item it
     for (int k = 0; !st && k < 2; k++) {
         printf("\nthen %s\n", files[k]);
         if (have[k])
-            st = print_from(files[k], k ? "+ " : "- ", it[k].at, AFTER, &dis, syms, err);
+            st = print_from(files[k], k ? "+ " : "- ", MAX(at, it[k].at), AFTER, &dis, syms, err);
     }
     trace_disasm_close(&dis);
     return st;
@@ -149,7 +209,7 @@ int trace_diff(int argc, char **argv)
             h->at[h->n++ % MAX_CONTEXT] = it[0].at;
     }
     if (!st && differ)
-        st = report(files, it, have, h, MIN(context, (u64)MAX_CONTEXT), syms, &err);
+        st = report(files, r, it, have, h, MIN(context, (u64)MAX_CONTEXT), syms, &err);
     else if (!st)
         printf("the traces are the same: %" PRIu64 " instructions\n", trace_info(r[0])->insns);
     int status = st ? trace_complain(st, &err) : differ ? 1 : 0;

@@ -1,8 +1,9 @@
 /*
  * frontends/trace/profile.c - `trivisor profile`: where a guest's instructions are spent.
  *
- * Blocks, mix and exits are counted exactly. Stacks are sampled every so many instructions, at the
- * next block's entry; with --exact every block adds what it executes.
+ * Blocks, mix and exits are counted exactly. Stacks are sampled every so many instructions, at
+ * the entry of the block that has it, at intervals that vary by half; with --exact every block adds
+ * what it executes.
  */
 #include "frontends/trace/stacks.h"
 #include "frontends/trace/trace_priv.h"
@@ -35,7 +36,7 @@ struct profile {
 
     struct counted *blocks;
     u32 n, room;
-    u64 insns, next, since, every;
+    u64 insns, next, since, every, random;
     bool called; /* the block before ended in a call, or an event entered a handler */
     u32 last;
     u64 kinds[VM_TRACE_KINDS];
@@ -86,17 +87,22 @@ static void on_define(void *ctx, u32 id, const struct vm_trace_block *b)
     p->n = id + 1;
 }
 
-static noinline void look(struct profile *p, const struct counted *c)
+static noinline void look(struct profile *p, const struct counted *c, u32 n)
 {
     struct vm_trace_regs r;
     vm_trace_get(p->vm, &r);
     if (p->called)
         stacks_call(p->stacks, &r, c->b.lin);
     p->called = false;
-    if (p->insns >= p->next) {
-        stacks_sample(p->stacks, &r, c->b.lin, p->o.exact ? c->b.n : p->insns - p->since);
-        p->since = p->insns;
-        p->next = p->insns + p->every;
+    if (p->insns + n > p->next) { /* the block that has that instruction in it, not the one after */
+        u64 end = p->insns + n;
+        stacks_sample(p->stacks, &r, c->b.lin, p->o.exact ? n : end - p->since);
+        p->since = end;
+        /* Not every so many exactly: a loop of that length would always be met at one place. The
+         * same run gives the same samples. */
+        p->random = p->random * 6364136223846793005ull + 1442695040888963407ull;
+        p->next += p->every / 2 + (p->every ? (p->random >> 33) % p->every : 0);
+        p->next = p->every ? MAX(p->next, end) : 0;
     }
 }
 
@@ -105,8 +111,8 @@ static void on_enter(void *ctx, u32 id, u32 n)
     struct profile *p = ctx;
     struct counted *c = &p->blocks[id];
     c->times++;
-    if (unlikely(p->called || p->insns >= p->next))
-        look(p, c);
+    if (unlikely(p->called || p->insns + n > p->next))
+        look(p, c, n);
     p->insns += n;
     p->called = c->calls;
     p->last = id;

@@ -31,7 +31,7 @@ struct trace_text {
     bool pending, first;
     u32 id;
     u64 count;
-    struct vm_trace_regs before;
+    struct vm_trace_regs before, shown; /* shown: Tenet's line before */
     struct vm_trace_access acc[VM_TRACE_ACCESSES];
     u8 read[VM_TRACE_ACCESSES][64];
     bool read_ok[VM_TRACE_ACCESSES];
@@ -234,15 +234,18 @@ static void json_line(struct trace_text *t, struct line_def *d, const struct vm_
 
 /* ---- Tenet: changed registers, always the instruction pointer, memory read and written --------
  */
-static void tenet_line(struct trace_text *t, struct line_def *d, const struct vm_trace_regs *now)
+/* One line for each state: what changed since the line before, the address that is next, and the
+ * memory that the instruction between (if any) touched. */
+static void tenet_line(struct trace_text *t, const struct vm_trace_regs *now, u64 next)
 {
-    const struct vm_trace_regs *was = &t->before;
-    bool wide = d->b.bits == 64;
-    for (int k = 0; now && k < (wide ? 16 : 8); k++)
-        if (now->gpr[k] != was->gpr[k] || t->first)
+    bool wide = now->bits == 64;
+    for (int k = 0; k < (wide ? 16 : 8); k++)
+        if (now->gpr[k] != t->shown.gpr[k] || t->first)
             fprintf(t->f, "%s=0x%" PRIx64 ",", gpr_name(wide ? 64 : 32, k), now->gpr[k]);
-    fprintf(t->f, "%s=0x%" PRIx64, wide ? "rip" : "eip", d->b.lin);
-    for (int k = 0; k < t->n_acc; k++) {
+    t->shown = *now;
+    t->first = false;
+    fprintf(t->f, "%s=0x%" PRIx64, wide ? "rip" : "eip", next);
+    for (int k = 0; t->pending && k < t->n_acc; k++) {
         const struct vm_trace_access *a = &t->acc[k];
         u8 after[64];
         bool write = a->write && vm_peek(t->vm, a->addr, after, a->size);
@@ -255,6 +258,7 @@ static void tenet_line(struct trace_text *t, struct line_def *d, const struct vm
             put_hex(t->f, after, a->size);
         }
     }
+    t->pending = false;
     fputc('\n', t->f);
 }
 
@@ -265,14 +269,16 @@ static void finish(struct trace_text *t, const struct vm_trace_regs *now)
     struct line_def *d;
     if (!t->pending)
         return;
-    t->pending = false;
     d = &t->defs[t->id];
+    if (t->style == STYLE_TENET) {
+        tenet_line(t, now, d->b.lin - d->b.rip + now->rip);
+        return;
+    }
+    t->pending = false;
     if (t->style == STYLE_TEXT)
         text_line(t, d, now);
-    else if (t->style == STYLE_JSONL)
-        json_line(t, d, now);
     else
-        tenet_line(t, d, now);
+        json_line(t, d, now);
     t->first = false;
     t->events_len = 0;
 }
@@ -315,7 +321,10 @@ static void on_enter(void *ctx, u32 id, u32 n)
     struct vm_trace_regs now;
     (void)n;
     vm_trace_get(t->vm, &now);
-    finish(t, &now);
+    if (t->style == STYLE_TENET)
+        tenet_line(t, &now, t->defs[id].b.lin);
+    else
+        finish(t, &now);
     t->pending = true;
     t->id = id;
     t->count = vm_icount(t->vm);
