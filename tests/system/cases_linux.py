@@ -51,16 +51,26 @@ def linux_interp(c):
         use_shell(v, "x86_64", 400)
 
 
-@case
-def linux_lockstep(c):
-    """interpreter and translator agree over a whole boot to the shell, registers and memory"""
-    initrd = c.write("initrd", initramfs.make(c.guests, "amd64"))
-    r = subprocess.run([c.emu.program, "lockstep", "-engines", "interp,bt-hot", "-m", "256",
-                        "-kernel", guests.kernel(c.guests), "-initrd", initrd, "-append", APPEND,
+def lockstep(c, kernel, arch, engines):
+    initrd = c.write("initrd", initramfs.make(c.guests, arch))
+    r = subprocess.run([c.emu.program, "lockstep", "-engines", engines, "-m", "256",
+                        "-kernel", kernel, "-initrd", initrd, "-append", APPEND,
                         "-until", "trivisor#"], capture_output=True, text=True, timeout=1200)
     print(r.stdout[-2000:], r.stderr[-2000:])
     if r.returncode != 0 or "are equal over" not in r.stdout:
         raise vm.Failure("status %d" % r.returncode)
+
+
+@case
+def linux_lockstep(c):
+    """interpreter and translator agree over a whole boot to the shell, registers and memory"""
+    lockstep(c, guests.kernel(c.guests), "amd64", "interp,bt-hot")
+
+
+@case
+def i386_lockstep(c):
+    """and over one of the i386 kernel"""
+    lockstep(c, guests.installer(c.guests, "i386")[0], "i386", "interp,bt")
 
 
 @case
