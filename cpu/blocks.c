@@ -63,7 +63,7 @@ static void kill_block(struct cpu *cpu, struct block *b)
         p = &(*p)->hash_next;
     if (*p)
         *p = b->hash_next;
-    if (b->hot && cpu->engine)
+    if (b->hot)
         cpu->engine->killed(cpu, b);
     b->hot = NULL;        /* an engine may be gone, with its code, before dead blocks are */
     b->cost = BLOCK_DEAD; /* nobody enters it any more: links and the jump cache ask for the cost */

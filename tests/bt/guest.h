@@ -34,11 +34,11 @@ struct trap {
 /* A program `name` of `bits`; AT() makes an absolute address of one of its labels. */
 #define GUEST(name, bits)                                                                          \
     extern const u8 name[], name##_end[];                                                          \
-    __asm__(".pushsection .rodata\n.altmacro\n.code" #bits "\n.balign 4096\n" #name ":\n"          \
-            ".set base, " #name "\n.set ORG, 0x200000\n.set OUT, 0x10000\n.set RESUME, 0x11000\n"  \
+    __asm__(".pushsection .rodata\n.code" #bits "\n.balign 4096\n" #name ":\n"          \
+            ".set ORG, 0x200000\n.set OUT, 0x10000\n.set RESUME, 0x11000\n"  \
             ".set LOG, 0x12000\n"
 #define GUEST_END(name)                                                                            \
-    "\nhlt\n" #name "_end:\n.code64\n.noaltmacro\n.popsection\n")
+    "\nhlt\n" #name "_end:\n.code64\n.popsection\n")
 
 /* Put once into a 64-bit program before it traps; destroys RAX-RDI. `u`: a word that makes labels
  * the program's own. */

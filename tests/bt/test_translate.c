@@ -65,9 +65,9 @@ Test(translate, kinds_32)
 GUEST(faults, 64)
 TRAPS("fa")
 "mov $0x140000000, %rcx\n mov $3, %ebp\n"
-    ".macro after op:vararg\n local l\n"
-    "movq $(l - base + ORG), RESUME\n mov $0x7fffffffffffffff, %rax\n mov $1, %ebx\n"
-    "mov $0x80, %edx\n \\op\n mov (%rcx), %rsi\n l: add %rbx, %rdi\n.endm\n"
+    ".macro after op:vararg\n"
+    "movq $(fa\\@ - faults + ORG), RESUME\n mov $0x7fffffffffffffff, %rax\n mov $1, %ebx\n"
+    "mov $0x80, %edx\n \\op\n mov (%rcx), %rsi\n fa\\@: add %rbx, %rdi\n.endm\n"
     "fagain:\n"
     "after add %rbx, %rax\n after sub %rax, %rbx\n after cmp %rax, %rbx\n after test %rax, %rax\n"
     "after xor %eax, %eax\n after neg %rax\n after shl $1, %rax\n after shr $1, %rax\n"
@@ -101,10 +101,12 @@ TRAPS("si")
     "or $2, %eax\n mov %rax, %cr0\n"
     "movl $0x1d80, OUT + 256\n ldmxcsr OUT + 256\n" /* divide by zero is not masked */
     "mov $5, %ebp\n"
-    "siagain: movq $(si1 - base + ORG), RESUME\n xor %edx, %edx\n mov $7, %eax\n xor %ebx, %ebx\n"
+    "siagain: movq $(si1 - signals + ORG), RESUME\n xor %edx, %edx\n mov $7, %eax\n xor %ebx, "
+    "%ebx\n"
     "mov $0x7fffffff, %edi\n add $1, %edi\n mov %ebp, %ecx\n div %ebx\n si1: add %eax, %ecx\n"
     "mov %rcx, OUT(, %rbp, 8)\n"
-    "movq $(si2 - base + ORG), RESUME\n mov $1, %eax\n cvtsi2sd %eax, %xmm0\n xorps %xmm1, %xmm1\n"
+    "movq $(si2 - signals + ORG), RESUME\n mov $1, %eax\n cvtsi2sd %eax, %xmm0\n xorps %xmm1, "
+    "%xmm1\n"
     "or $-1, %esi\n divsd %xmm1, %xmm0\n si2: movsd %xmm0, OUT + 64(, %rbp, 8)\n"
     "dec %ebp\n jnz siagain\n" GUEST_END(signals);
 
@@ -160,9 +162,15 @@ Test(translate, killed_while_linked)
 GUEST(aliases, 64)
 "mov %cr3, %rax\n mov (%rax), %rbx\n mov %rbx, 8(%rax)\n mov %rax, %cr3\n"
     "mov $200, %ebp\n xor %r8d, %r8d\n xor %r9d, %r9d\n"
-    "mov $(alf - base + ORG), %esi\n mov $0x8000000000, %rdi\n add %rsi, %rdi\n"
+    "mov $(alf - aliases + ORG), %esi\n mov $0x8000000000, %rdi\n add %rsi, %rdi\n"
     "alagain: call *%rsi\n add %rax, %r8\n call *%rdi\n add %rax, %r9\n dec %ebp\n jnz alagain\n"
-    "mov %r8, OUT\n mov %r9, OUT + 8\n jmp alend\n"
+    "mov %r8, OUT\n mov %r9, OUT + 8\n"
+    "mov $(aly - aliases + ORG), %esi\n mov $50, %ebp\n alheat: call *%rsi\n dec %ebp\n jnz "
+    "alheat\n"
+    "mov $(alx - aliases + ORG), %eax\n mov $0x8000000000, %rdi\n add %rax, %rdi\n mov $50, %ebp\n"
+    "alhigh: call *%rdi\n mov %rax, OUT + 16\n dec %ebp\n jnz alhigh\n"
+    "sub $(aly - aliases + ORG), %rax\n mov %rax, OUT + 24\n jmp alend\n"
+    ".balign 64\n alx: inc %ecx\n jmp aly\n aly: lea aly(%rip), %rax\n ret\n"
     ".balign 64\n alf: lea alf(%rip), %rax\n jmp al2\n nop\n al2: ret\n"
     "alend:\n" GUEST_END(aliases);
 
@@ -170,6 +178,8 @@ Test(translate, two_addresses)
 {
     struct guest g = RUN_ALL(aliases, 64);
     cr_expect_eq(guest_out(&g, 1) - guest_out(&g, 0), 200 * 0x8000000000);
+    /* up there from a translated block to one that was translated below */
+    cr_expect_eq(guest_out(&g, 3), 0x8000000000);
     vm_free(g.vm);
 }
 
@@ -189,13 +199,13 @@ GUEST(tables, 64)
     "movl $0xc3c0ff48, 0x400000\n"                                     /* inc rax; ret */
     "movl $0x00c08348 + 0x05000000, 0x800000\n movb $0xc3, 0x800004\n" /* add rax, 5; ret */
     "mov %cr3, %r10\n mov $0x700000, %r11d\n mov $4, %r9d\n xor %eax, %eax\n"
-    "taround: mov $100, %ebp\n ta1: call base + 0x200000\n dec %ebp\n jnz ta1\n"
+    "taround: mov $100, %ebp\n ta1: call tables + 0x200000\n dec %ebp\n jnz ta1\n"
     "xchg %r10, %r11\n mov %r10, %cr3\n dec %r9d\n jnz taround\n"
     "mov %rax, OUT\n"
-    "xor %eax, %eax\n mov $100, %ebp\n ta2: call base + 0x200000\n dec %ebp\n jnz ta2\n"
+    "xor %eax, %eax\n mov $100, %ebp\n ta2: call tables + 0x200000\n dec %ebp\n jnz ta2\n"
     "mov %rax, OUT + 8\n"
     "mov 16(%r12), %rdx\n add $0x400000, %rdx\n mov %rdx, 16(%r12)\n invlpg 0x400000\n"
-    "xor %eax, %eax\n mov $100, %ebp\n ta3: call base + 0x200000\n dec %ebp\n jnz ta3\n"
+    "xor %eax, %eax\n mov $100, %ebp\n ta3: call tables + 0x200000\n dec %ebp\n jnz ta3\n"
     "mov %rax, OUT + 16\n" GUEST_END(tables);
 
 Test(translate, links_and_page_tables)

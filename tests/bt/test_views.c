@@ -121,6 +121,19 @@ Test(views, block_is_kept)
     vm_free(g.vm);
 }
 
+Test(views, block_around_an_address)
+{
+    struct guest g = start("bt");
+    struct vm_block_view v;
+    struct error err;
+    enum { INSIDE = ORG + 17 + 3 };
+    cr_assert_eq(vm_watch_block(g.vm, INSIDE, &err), ST_OK);
+    guest_run(&g);
+    cr_assert(vm_watched_block(g.vm, &v));
+    cr_expect(v.lin <= INSIDE && INSIDE < v.lin + v.guest_bytes, "%llx", (unsigned long long)v.lin);
+    vm_free(g.vm);
+}
+
 /* ---- perf --------------------------------------------------------------------------------------
  */
 Test(views, perf_map_names_blocks)
@@ -222,7 +235,7 @@ Test(views, properties)
 /* More code than fits: 3000 functions of some 40 instructions, called one after the other. */
 GUEST(much, 64)
 "mov $200, %ebp\n xor %eax, %eax\n"
-    "muagain: mov $(mufirst - base + ORG), %esi\n mov $3000, %edi\n"
+    "muagain: mov $(mufirst - much + ORG), %esi\n mov $3000, %edi\n"
     "mu1: call *%rsi\n add $128, %rsi\n dec %edi\n jnz mu1\n sub $40, %ebp\n jnz muagain\n"
     "mov %rax, OUT\n jmp muend\n .balign 128\n mufirst:\n"
     ".set n, 0\n .rept 3000\n .balign 128\n .rept 10\n add $n + 1, %eax\n rol $3, %rax\n"
