@@ -1,6 +1,7 @@
 """cases_demo - our own guest, without firmware: its text, its end, and what idling costs."""
 import os
 import re
+import signal
 import time
 
 from run import case
@@ -45,6 +46,33 @@ def demo_engines(c):
     for engine in ("interp", "generic", "interp-stress", "bt", "bt-hot", "bt-helpers", "bt-stress"):
         print("engine", engine)
         whole_demo(c, "-engine", engine)
+
+
+@case
+def demo_switched(c):
+    """nor does it notice when SIGUSR1 changes the engine under it, every few milliseconds"""
+    with c.emu.start("-m", "16", "-engine", "bt-hot", flat=c.rom("demo/demo.bin")) as v:
+        n = 0
+        while v.process.poll() is None and n < 5000:
+            time.sleep(0.003)
+            v.process.send_signal(signal.SIGUSR1)
+            v._pump(0)
+            n += 1
+        v.expect("Done: power off", 120, never=r"\[--\]|FAILED")
+        if v.wait(30) != 0:
+            raise vm.Failure("exit status %d" % v.process.returncode)
+        with open(GOLDEN) as f:
+            if normalised(v.text) != f.read():
+                raise vm.Failure("the text differs after %d switches" % n)
+    print("%d switches" % n)
+    if n < 3:
+        raise vm.Failure("only %d switches" % n)
+
+
+@case
+def demo_small_cache(c):
+    """nor the size of the code cache"""
+    whole_demo(c, "-engine", "bt-hot,cache=256K")
 
 
 @case

@@ -51,6 +51,15 @@ def linux_interp(c):
         use_shell(v, "x86_64", 400)
 
 
+@case
+def linux_small_cache(c):
+    """the same with room for a hundredth of the code: emptied all the time"""
+    initrd = c.write("initrd", initramfs.make(c.guests, "amd64"))
+    with c.emu.start("-m", "256", "-engine", "bt,cache=512K", "-kernel", guests.kernel(c.guests),
+                     "-initrd", initrd, "-append", APPEND) as v:
+        use_shell(v, "x86_64", 400)
+
+
 def lockstep(c, kernel, arch, engines):
     initrd = c.write("initrd", initramfs.make(c.guests, arch))
     r = subprocess.run([c.emu.program, "lockstep", "-engines", engines, "-m", "256",

@@ -79,6 +79,26 @@ def waiting(pid):
     return "; ".join(found)
 
 
+def flat32(code):
+    """A ROM that copies code to 8000h and runs it in flat 32-bit protected mode."""
+    size = 0x30  # of what stands before the table, the GDT and the code
+    start = (b"\x31\xc0\x8e\xc0\xbf\x00\x80"                # es:di = 0:8000
+             b"\xbe" + struct.pack("<H", size + 0x20) + b"\xb9" + struct.pack("<H", len(code)) +
+             b"\x2e\xf3\xa4"                                  # rep movs es:[di], cs:[si]
+             b"\x2e\x0f\x01\x16" + struct.pack("<H", size) + # lgdt cs:[]
+             b"\x0f\x20\xc0\x0c\x01\x0f\x22\xc0"              # cr0.pe
+             b"\x66\xea\x00\x80\x00\x00\x08\x00")             # jmp 8:8000
+    table = struct.pack("<HI", 23, 0xf0000 + size + 8).ljust(8, b"\0")
+    gdt = struct.pack("<QQQ", 0, 0x00cf9b000000ffff, 0x00cf93000000ffff)
+    return rom(start.ljust(size, b"\x90") + table + gdt + code)
+
+
+# Segments; 2 million times around at 8015h; exit code 21h.
+LOOP = flat32(b"\xb8\x10\0\0\0\x8e\xd8\x8e\xc0\x8e\xd0\xbc\x00\x70\0\0\xb9\x80\x84\x1e\0"
+              b"\x01\xc8\x49\x75\xfb"                 # add eax, ecx; dec ecx; jnz
+              b"\x66" + out(0x501, 0x10) + b"\xfa\xf4\xeb\xfd")
+
+
 class Files:
     """What the cases name: files good and bad in one folder."""
 
@@ -106,6 +126,7 @@ class Files:
         self.write("elf32-big", b"\x7fELF\x01\x02\x01".ljust(52, b"\0"))
         self.write("idle.rom", rom(IDLE))
         self.write("echo.rom", rom(LINE_8N1 + ECHO))
+        self.write("loop.rom", LOOP)
         self.write("exit.rom", rom(out(0x501, 0x10) + IDLE))
         self.write("hello.rom", rom(hello(b"hello\n") + out(0xe9, 0x44) + out(0x501, 0)))
         # lidt cs:[10h], which is all zeros: no vector is inside it; int3
@@ -195,6 +216,14 @@ BAD = [
     ("cpu empty", ["run", "-cpu", ""], USAGE, r"no CPU model ''"),
     ("machine unknown", ["run", "-machine", "q35"], USAGE, r"no machine 'q35'"),
     ("engine unknown", ["run", "-engine", "warp"], USAGE, r"no engine 'warp'"),
+    ("engine's property unknown", ["run", "-engine", "bt,colour=red"], USAGE,
+     r"-engine: .*(no property 'colour'|has no translator|-Dbt=false)"),
+    ("engine without properties", ["run", "-engine", "interp,cache=1M"], USAGE, r"no property 'cache'"),
+    ("code cache too small", ["run", "-engine", "bt,cache=1K"], USAGE, r"256K to 1G|-Dbt=false"),
+    ("code cache no size", ["run", "-engine", "bt,cache=big"], USAGE, r"no size|-Dbt=false"),
+    ("perf map of the interpreter", ["run", "-engine", "interp", "-perfmap"], USAGE,
+     r"-perfmap: interp does not translate"),
+    ("block at no address", ["run", "-dump-block", "main"], USAGE, r"'main' is no address"),
     ("several CPUs", ["run", "-smp", "4"], USAGE, r"one CPU"),
     ("no CPUs", ["run", "-smp", "0"], USAGE, r"no number of CPUs"),
 
@@ -455,6 +484,49 @@ def stats(r):
     """-stats: a table on stderr"""
     o, e = r.finish(r.start("-nographic", "-stats", "-rom", "@exit.rom"), 0x21)
     need(re.search(r"^instructions +\d+$", e, re.M) and "device accesses" in e, e)
+
+
+def translates(r):
+    """Whether this build has the translator."""
+    o, _ = r.finish(r.start("-engine", "help"), 0)
+    return re.search(rb"^ +bt$", o, re.M)
+
+
+@good
+def engine_views(r):
+    """counters, a block's two codes, names for perf"""
+    image = ["-nographic", "-rom", "@loop.rom"]
+    o, _ = r.finish(r.start(*image, "-engine", "interp", "-dump-block", "0x8015"), 0x21)
+    need(o == b"no block at 0x8015 was translated (engine: interp)\n", repr(o))
+    if not translates(r):
+        p = r.start(*image, "-engine", "bt")
+        _, e = r.finish(p, USAGE)
+        need("this build has no translator" in e and e.count("\n") == 1, repr(e))
+        return
+    p = r.start(*image, "-engine", "bt", "-stats", "-perfmap", "--dump-block", "0x8015")
+    o, e = r.finish(p, 0x21)
+    need(re.search(rb"^block 0x8015, 32 bits, kernel: 3 instructions, 5 bytes", o), repr(o))
+    need(re.search(rb"^ +8015  add eax, ecx +\| [0-9a-f]+  add eax, ecx$", o, re.M), repr(o))
+    need(re.search(r"^insns copied +\d+$", e, re.M) and "exits slice end" in e, e)
+    path = "/tmp/perf-%d.map" % p.pid
+    with open(path) as f:
+        text = f.read()
+    os.unlink(path)
+    need(re.search(r"^[0-9a-f]+ [0-9a-f]+ guest:32:kernel:8015$", text, re.M), text)
+
+
+@good
+def engine_switches(r):
+    """SIGUSR1 changes the engine and nothing else"""
+    p = r.start("-nographic", "-rom", "@echo.rom", "-d", "info", stdin=subprocess.PIPE)
+    for n in range(10):
+        time.sleep(0.05)
+        p.send_signal(signal.SIGUSR1)
+        p.stdin.write(b"%d" % n)
+        p.stdin.flush()
+    o, e = r.finish(p, 5, b"Q")
+    need(o == b"0123456789Q", repr(o))
+    need("engine: " in e, e)
 
 
 @good
