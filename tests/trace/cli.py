@@ -257,7 +257,8 @@ def a_whole_rom(r):
         p = subprocess.run([r.program, *options, "-rom", r.demo, "-m", "64", "-icount", "2"],
                            capture_output=True, text=True, timeout=200, cwd=r.work,
                            stdin=subprocess.DEVNULL)
-        need(p.returncode in (0, 1) and "runtime error" not in p.stderr, p.stderr)
+        need(p.returncode in (0, 1) and "runtime error" not in p.stderr and
+             "Sanitizer" not in p.stderr, p.stderr)
         return p.stdout
     go("trace", "-o", "demo.trvt", "--stop", "count:100000")
     n = int(re.search(r"^instructions +(\d+)", r("trace", "stat", "demo.trvt"), re.M)[1])
