@@ -84,7 +84,8 @@ static enum status take_machine(struct run_options *o, const char *arg, struct e
 static enum status take_engine(struct run_options *o, const char *arg, struct error *err)
 {
     o->cfg.engine = arg;
-    if (!strcmp(arg, "bt") || strchr(arg, ',')) /* also says that a build lacks it */
+    struct error why;
+    if (strcmp(arg, "help") && (strchr(arg, ',') || vm_engine_check(arg, &why) == ST_UNSUP))
         return vm_engine_check(arg, err);
     return one_of(o, arg, "engine", vm_engines(), err);
 }

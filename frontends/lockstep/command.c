@@ -3,6 +3,7 @@
  */
 #include "frontends/lockstep/lockstep_priv.h"
 #include "frontends/lockstep/program.h"
+#include "machine/views.h"
 #include "base/log.h"
 
 #include <stdlib.h>
@@ -93,6 +94,9 @@ static enum status check_engines(const struct parser *p, struct error *err)
         const char *name = p->o.engine[k];
         if (in_list(name, list) || (k == 1 && (p->o.other || p->o.host)))
             continue;
+        struct error why;
+        if (vm_engine_check(name, &why) == ST_UNSUP)
+            return fail(err, ST_INVAL, "-engines: %.480s", why.msg);
         const char *near = nearest(name, list);
         if (near)
             return fail(err, ST_INVAL, "-engines: no engine '%s' (did you mean '%s'?)", name, near);
