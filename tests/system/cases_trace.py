@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import xml.etree.ElementTree as xml
 
 from run import case
 from cases_linux import APPEND
@@ -79,3 +80,35 @@ def linux_trace(c):
     times = [n for n, address, _ in read if address == differs]
     if at - times[-1] > 32:
         raise vm.Failure("what differs is read at %r, they part at %d" % (times, at))
+
+
+def symbols(c, append):
+    """The guest's own list of its functions, written to a file."""
+    with c.emu.start(*linux(c, append)) as v:
+        v.expect("trivisor# ", 300, never="Kernel panic")
+        _, text = v.command_output("grep -i ' t ' /proc/kallsyms | cut -c 1-80", 300)
+    found = re.findall(r"^([0-9a-f]{16} [tT] \S+)\s*$", text, re.M)
+    if len(found) < 20000 or not any(x.endswith(" start_kernel") for x in found):
+        raise vm.Failure("%d symbols" % len(found))
+    return c.write("kallsyms", ("\n".join(found) + "\n").encode())
+
+
+@case
+def linux_profile(c):
+    """a profile of a kernel's start: the flame graph's frames are the kernel's own functions"""
+    append = APPEND + " quiet nokaslr"
+    names = symbols(c, append)
+    with open(names) as f:
+        known = {line.split()[2] for line in f}
+    out = tool(c, "profile", *linux(c, append), "--start", "sym:start_kernel", "--stop",
+               "count:5000000000", "--syms", names, "-o", c.path("boot.svg"))
+    boxes = {}
+    for g in xml.parse(c.path("boot.svg")).getroot().iter("{http://www.w3.org/2000/svg}g"):
+        m = re.match(r"(\S+) [\d.]+% \((\d+)\)$", g.find("{http://www.w3.org/2000/svg}title").text)
+        boxes[m[1]] = boxes.get(m[1], 0) + int(m[2])
+    frames = {x for x in boxes if x[0] != "[" and x != "system"}
+    if len(frames) < 100 or len(frames & known) < 0.95 * len(frames):
+        raise vm.Failure("%d frames, unknown: %r" % (len(frames), sorted(frames - known)[:10]))
+    top = re.findall(r"^  (\w+) +[\d.]+ %$", out.split("top blocks")[0], re.M)
+    if len(set(top) & known) < 8:
+        raise vm.Failure("top functions:\n" + out)
