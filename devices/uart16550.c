@@ -166,9 +166,11 @@ static void reveal(struct uart *s)
     }
 }
 
+/* The other end is not a line but a program that sends bytes: they arrive whole, whatever the word
+ * length, so what is typed before the guest has programmed the port (it wakes up with five bits) is
+ * not mutilated. */
 static void receive(struct uart *s, u8 byte, u8 err)
 {
-    byte &= (u8)(0xff >> (3 - (s->lcr & LCR_WLS)));
     if (s->rx_len >= depth(s)) {
         s->errors |= LSR_OE;
         if (fifo_on(s))

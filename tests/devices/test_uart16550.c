@@ -157,6 +157,17 @@ Test(uart16550, receive_16450)
     stop(&p);
 }
 
+Test(uart16550, input_before_the_guest_sets_the_line)
+{
+    struct uart_rig p;
+    start(&p);
+    device_reset(p.d); /* five data bits */
+    send(&p, "Q");
+    const struct step s[] = {{'w', 0x3fb, 0x03}, {'r', 0x3f8, 'Q'}, {0}};
+    run_steps(&p.r, s);
+    stop(&p);
+}
+
 Test(uart16550, fifo_triggers)
 {
     static const u8 level[4] = {1, 4, 8, 14};
