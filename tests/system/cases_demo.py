@@ -52,6 +52,7 @@ def demo_engines(c):
 def demo_switched(c):
     """nor does it notice when SIGUSR1 changes the engine under it, every few milliseconds"""
     with c.emu.start("-m", "16", "-engine", "bt-hot", flat=c.rom("demo/demo.bin")) as v:
+        v.expect("Trivisor demo", 60)  # before that the signal may still be the process's end
         n = 0
         while v.process.poll() is None and n < 5000:
             time.sleep(0.003)
