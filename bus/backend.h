@@ -1,5 +1,5 @@
 /*
- * bus/backend.h - what a device sees of the host: disks, byte streams, a screen, keys.
+ * bus/backend.h - what a device sees of the host: disks, byte streams, networks, a screen, keys.
  *
  * You are here: frontends/ (or machine/) implements these, devices use them. All calls are made
  * on the VM's thread; host threads hand input over through bus/inbox.h.
@@ -67,6 +67,54 @@ static inline void chardev_resume(struct chardev *c)
 {
     if (c && c->ops->resume)
         c->ops->resume(c);
+}
+
+/* ---- network: one cable -------------------------------------------------------------------- */
+/* Frames are whole Ethernet frames from the destination address on, without the check sequence:
+ * NET_FRAME_MIN to NET_FRAME_MAX bytes, at most 1500 of payload and room for one VLAN tag. A device
+ * that can segment or sum (TSO, checksum offload) does so before it sends: the cable carries what
+ * a real one would. Padding to 60 bytes is nobody's duty.
+ *
+ * All calls in both directions come on the VM's thread, and none blocks. A back end that has
+ * threads hands frames over by vm_post(), and keeps those the device has no room for (a bounded
+ * number, then it drops: Ethernet loses frames) until resume(). recv() is not called from inside
+ * send(); the back end may call recv() from inside resume(), and the device may call send() from
+ * inside recv(). */
+enum { NET_FRAME_MIN = 14, NET_FRAME_MAX = 1518 };
+
+struct netdev;
+struct netdev_ops {
+    /* A frame of the guest's goes out; one of the wrong size is dropped. Valid during the call. */
+    void (*send)(struct netdev *n, const u8 *frame, size_t len);
+    /* The device can receive again after can_receive() was false. May be NULL. */
+    void (*resume)(struct netdev *n);
+    void (*close)(struct netdev *n); /* frees n; the machine is gone or has never been */
+};
+struct netdev {
+    const struct netdev_ops *ops;
+    bool link_down; /* the cable is out: the back end sets it before it calls link() */
+    char name[64];  /* for messages: "user", "tap tap0" */
+    /* The device's side, set when it is made; NULL after it is gone. */
+    bool (*can_receive)(void *ctx); /* has room for one frame of any size */
+    /* A frame for the guest, when can_receive(). The device filters by address. */
+    void (*recv)(void *ctx, const u8 *frame, size_t len);
+    void (*link)(void *ctx); /* link_down changed. NULL: the device does not mind */
+    void *ctx;
+};
+static inline void netdev_send(struct netdev *n, const u8 *frame, size_t len)
+{
+    if (n && n->ops->send && len >= NET_FRAME_MIN && len <= NET_FRAME_MAX)
+        n->ops->send(n, frame, len);
+}
+static inline void netdev_resume(struct netdev *n)
+{
+    if (n && n->ops->resume)
+        n->ops->resume(n);
+}
+static inline void netdev_close(struct netdev *n) /* NULL is allowed */
+{
+    if (n)
+        n->ops->close(n);
 }
 
 /* ---- keyboard and mouse -------------------------------------------------------------------- */
