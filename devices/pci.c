@@ -332,6 +332,9 @@ static u64 pci_bus_read(struct device *d, int region, u64 off, int size)
     struct pci_bus *b = (struct pci_bus *)d;
     if (is_cf9(b, region, off, size))
         return b->cf9->ops->read(b->cf9, b->cf9_region, 0, 1);
+    struct pci_device *p = region == REGION_DATA ? selected(b) : NULL;
+    if (p && p->config_reading)
+        p->config_reading(p, (b->address & 0xfc) + (u32)off, size);
     return pci_bus_peek(d, region, off, size);
 }
 

@@ -90,6 +90,9 @@ struct pci_device {
     bool intx_out; /* what the bus was told */
     /* After a guest write that touched [off, off+size) and the common effects; may be NULL. */
     void (*config_written)(struct pci_device *p, u32 off, int size);
+    /* Before a guest read of [off, off+size): the chip may bring `config` up to date; may be NULL.
+     */
+    void (*config_reading)(struct pci_device *p, u32 off, int size);
 };
 
 #define PCI_FIELDS(type, m) FIELD_BUF(type, m.config), FIELD_B(type, m.intx)
