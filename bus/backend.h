@@ -10,6 +10,8 @@
 #include "base/status.h"
 #include "base/types.h"
 
+#include <sys/uio.h>
+
 /* ---- block: a disk, CD or floppy image ---------------------------------------------------- */
 struct block;
 struct block_ops {
@@ -18,6 +20,12 @@ struct block_ops {
     enum status (*write)(struct block *b, u64 off, const void *buf, size_t len);
     enum status (*flush)(struct block *b); /* durable on return */
     void (*close)(struct block *b);        /* frees b */
+    /* These may be NULL, and are done without then. iov: n segments of len bytes together. */
+    enum status (*readv)(struct block *b, u64 off, const struct iovec *iov, int n, u64 len);
+    enum status (*writev)(struct block *b, u64 off, const struct iovec *iov, int n, u64 len);
+    enum status (*discard)(struct block *b, u64 off, u64 len);
+    /* ST_UNSUP: not that way here; zeros are written then. */
+    enum status (*zero)(struct block *b, u64 off, u64 len, bool unmap);
 };
 struct block {
     const struct block_ops *ops;
@@ -30,6 +38,13 @@ struct block {
 enum status block_read(struct block *b, u64 off, void *buf, size_t len);
 enum status block_write(struct block *b, u64 off, const void *buf, size_t len);
 enum status block_flush(struct block *b);
+/* The same for n segments (1..1024) one after the other; nothing is done when any lies outside. */
+enum status block_readv(struct block *b, u64 off, const struct iovec *iov, int n);
+enum status block_writev(struct block *b, u64 off, const struct iovec *iov, int n);
+/* The bytes are no longer needed: a hint, what they read as afterwards is anything. */
+enum status block_discard(struct block *b, u64 off, u64 len);
+/* The bytes become zeros; unmap: may become a hole in the file. */
+enum status block_zero(struct block *b, u64 off, u64 len, bool unmap);
 void block_close(struct block *b); /* NULL is allowed */
 
 /* A raw image file or host block device. snapshot: writes stay in memory and are lost at close.

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-static bool inside(const struct block *b, u64 off, size_t len)
+static bool inside(const struct block *b, u64 off, u64 len)
 {
     return off <= b->size && len <= b->size - off;
 }
@@ -35,6 +35,78 @@ enum status block_write(struct block *b, u64 off, const void *buf, size_t len)
 enum status block_flush(struct block *b)
 {
     return b->ops->flush && !b->readonly ? b->ops->flush(b) : ST_OK;
+}
+
+/* The sum of the segments; false when they do not lie inside the image. */
+static bool inside_v(const struct block *b, u64 off, const struct iovec *iov, int n, u64 *len)
+{
+    *len = 0;
+    for (int k = 0; k < n; k++) {
+        if (iov[k].iov_len > b->size - *len)
+            return false;
+        *len += iov[k].iov_len;
+    }
+    return inside(b, off, *len);
+}
+
+enum status block_readv(struct block *b, u64 off, const struct iovec *iov, int n)
+{
+    enum status st = ST_OK;
+    u64 len;
+    if (!inside_v(b, off, iov, n, &len))
+        return ST_RANGE;
+    if (len && b->ops->readv)
+        return b->ops->readv(b, off, iov, n, len);
+    for (int k = 0; k < n && !st; off += iov[k++].iov_len)
+        st = block_read(b, off, iov[k].iov_base, iov[k].iov_len);
+    return st;
+}
+
+enum status block_writev(struct block *b, u64 off, const struct iovec *iov, int n)
+{
+    enum status st = ST_OK;
+    u64 len;
+    if (b->readonly)
+        return ST_ACCESS;
+    if (!inside_v(b, off, iov, n, &len))
+        return ST_RANGE;
+    if (len && b->ops->writev)
+        return b->ops->writev(b, off, iov, n, len);
+    for (int k = 0; k < n && !st; off += iov[k++].iov_len)
+        st = block_write(b, off, iov[k].iov_base, iov[k].iov_len);
+    return st;
+}
+
+enum status block_discard(struct block *b, u64 off, u64 len)
+{
+    if (b->readonly)
+        return ST_ACCESS;
+    if (!inside(b, off, len))
+        return ST_RANGE;
+    return len && b->ops->discard ? b->ops->discard(b, off, len) : ST_OK;
+}
+
+enum status block_zero(struct block *b, u64 off, u64 len, bool unmap)
+{
+    static const u8 zeros[64 * 1024];
+    enum status st = ST_OK;
+    if (b->readonly)
+        return ST_ACCESS;
+    if (!inside(b, off, len))
+        return ST_RANGE;
+    if (len && b->ops->zero) {
+        st = b->ops->zero(b, off, len, unmap);
+        if (st != ST_UNSUP)
+            return st;
+        st = ST_OK;
+    }
+    while (len && !st) {
+        size_t n = MIN(len, sizeof(zeros));
+        st = block_write(b, off, zeros, n);
+        off += n;
+        len -= n;
+    }
+    return st;
 }
 
 void block_close(struct block *b)

@@ -155,6 +155,57 @@ static enum status raw_write(struct block *b, u64 off, const void *buf, size_t l
     return ST_OK;
 }
 
+/* All segments in one call to the host; what a short transfer left, piece by piece. */
+static enum status raw_vector(struct block *b, u64 off, const struct iovec *iov, int n, u64 len,
+                              bool write)
+{
+    struct raw *r = (struct raw *)b;
+    enum status st = ST_OK;
+    u64 done = 0;
+
+    if (!r->over) {
+        ssize_t got =
+            write ? pwritev(r->fd, iov, n, (off_t)off) : preadv(r->fd, iov, n, (off_t)off);
+        if (got > 0)
+            done = (u64)got;
+    }
+    for (int k = 0; k < n && !st; k++) {
+        size_t skip = MIN(done, iov[k].iov_len), left = iov[k].iov_len - skip;
+        u8 *p = (u8 *)iov[k].iov_base + skip;
+        done -= skip;
+        if (left)
+            st = write ? raw_write(b, off + skip, p, left) : raw_read(b, off + skip, p, left);
+        off += iov[k].iov_len;
+    }
+    return st;
+}
+
+static enum status raw_readv(struct block *b, u64 off, const struct iovec *iov, int n, u64 len)
+{
+    return raw_vector(b, off, iov, n, len, false);
+}
+
+static enum status raw_writev(struct block *b, u64 off, const struct iovec *iov, int n, u64 len)
+{
+    return raw_vector(b, off, iov, n, len, true);
+}
+
+/* A hole, of a file or of a device that can have one. */
+static enum status raw_zero(struct block *b, u64 off, u64 len, bool unmap)
+{
+    struct raw *r = (struct raw *)b;
+    int mode = FALLOC_FL_KEEP_SIZE | (unmap ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE);
+    if (r->over || fallocate(r->fd, mode, (off_t)off, (off_t)len) < 0)
+        return ST_UNSUP;
+    return ST_OK;
+}
+
+static enum status raw_discard(struct block *b, u64 off, u64 len)
+{
+    raw_zero(b, off, len, true); /* where the host cannot, the bytes just stay */
+    return ST_OK;
+}
+
 static enum status raw_flush(struct block *b)
 {
     struct raw *r = (struct raw *)b;
@@ -176,7 +227,15 @@ static void raw_close(struct block *b)
 }
 
 static const struct block_ops raw_ops = {
-    .read = raw_read, .write = raw_write, .flush = raw_flush, .close = raw_close};
+    .read = raw_read,
+    .write = raw_write,
+    .flush = raw_flush,
+    .close = raw_close,
+    .readv = raw_readv,
+    .writev = raw_writev,
+    .discard = raw_discard,
+    .zero = raw_zero,
+};
 
 /* ---- opening -------------------------------------------------------------------------------- */
 static u8 *reserve(u64 size)
