@@ -40,17 +40,22 @@ bool next_pair(char **list, char **key, char **value);
 void print_list(const char *heading, const char *const *list);
 
 /* ---- options (options.c) ---- */
-enum drive_bus { DRIVE_IDE, DRIVE_FLOPPY };
+enum drive_bus { DRIVE_IDE, DRIVE_FLOPPY, DRIVE_VIRTIO, N_DRIVE_BUSES };
 struct drive_spec {
     char *file;    /* NULL: no medium */
     char said[64]; /* the option, for messages: "-hda" */
     enum drive_bus bus;
     int index; /* -1: the next free */
     bool cdrom, readonly, snapshot;
-    bool raw; /* format=raw was said: do not guess */
+    bool raw;     /* format=raw was said: do not guess */
+    char *serial; /* of a virtio disk; NULL: not said */
+    int queues;   /* of a virtio disk; 0: not said */
 };
 
-enum { MAX_DRIVES = VM_MAX_IDE + VM_MAX_FLOPPY, MAX_STREAMS = VM_MAX_SERIAL + 1 };
+enum {
+    MAX_DRIVES = VM_MAX_IDE + VM_MAX_FLOPPY + VM_MAX_VIRTIO_DISKS,
+    MAX_STREAMS = VM_MAX_SERIAL + 1
+};
 
 struct run_options {
     struct vm_config cfg; /* all but drives, serial and debugcon */
@@ -79,6 +84,7 @@ void options_help(FILE *f);
 enum status drive_parse(const char *text, struct drive_spec *d, struct error *err);
 /* Gives every drive its place. */
 enum status drives_place(struct run_options *o, struct error *err);
+void drive_free(struct drive_spec *d);
 /* Opens the images into the configuration; on failure none stays open. */
 enum status drives_open(struct run_options *o, struct error *err);
 void drives_close(struct vm_config *cfg);

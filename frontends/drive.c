@@ -14,8 +14,8 @@ static enum status bad_value(struct error *err, const char *key, const char *val
 
 enum status drive_parse(const char *text, struct drive_spec *d, struct error *err)
 {
-    static const char *const keys[] = {"file",     "if",       "media",  "index",
-                                       "readonly", "snapshot", "format", NULL};
+    static const char *const keys[] = {"file",     "if",     "media",  "index",  "readonly",
+                                       "snapshot", "format", "serial", "queues", NULL};
     char *copy = strdup(text), *list = copy, *key, *value;
     bool media_said = false;
     u64 n;
@@ -33,8 +33,10 @@ enum status drive_parse(const char *text, struct drive_spec *d, struct error *er
                 d->bus = DRIVE_IDE;
             else if (value && !strcmp(value, "floppy"))
                 d->bus = DRIVE_FLOPPY;
+            else if (value && !strcmp(value, "virtio"))
+                d->bus = DRIVE_VIRTIO;
             else
-                st = bad_value(err, key, value, "ide or floppy");
+                st = bad_value(err, key, value, "ide, floppy or virtio");
         } else if (!strcmp(key, "media")) {
             media_said = true;
             if (value && (!strcmp(value, "disk") || !strcmp(value, "cdrom")))
@@ -42,10 +44,20 @@ enum status drive_parse(const char *text, struct drive_spec *d, struct error *er
             else
                 st = bad_value(err, key, value, "disk or cdrom");
         } else if (!strcmp(key, "index")) {
-            if (value && parse_number(value, VM_MAX_IDE - 1, &n))
+            if (value && parse_number(value, VM_MAX_VIRTIO_DISKS - 1, &n))
                 d->index = (int)n;
             else
-                st = bad_value(err, key, value, "0 to 3 (floppies 0 or 1)");
+                st = bad_value(err, key, value, "0 to 3 (floppies 0 or 1, virtio 0 to 7)");
+        } else if (!strcmp(key, "serial")) {
+            free(d->serial);
+            d->serial = value && *value && strlen(value) <= 20 ? strdup(value) : NULL;
+            if (!d->serial)
+                st = bad_value(err, key, value, "1 to 20 characters");
+        } else if (!strcmp(key, "queues")) {
+            if (value && parse_number(value, 16, &n) && n)
+                d->queues = (int)n;
+            else
+                st = bad_value(err, key, value, "1 to 16");
         } else if (!strcmp(key, "readonly")) {
             if (!value || !parse_on_off(value, &d->readonly))
                 st = bad_value(err, key, value, "on or off");
@@ -66,6 +78,12 @@ enum status drive_parse(const char *text, struct drive_spec *d, struct error *er
     }
     if (!st && d->bus == DRIVE_FLOPPY && d->index >= VM_MAX_FLOPPY)
         st = fail(err, ST_INVAL, "index=%d: floppies have 0 or 1", d->index);
+    if (!st && d->bus == DRIVE_IDE && d->index >= VM_MAX_IDE)
+        st = fail(err, ST_INVAL, "index=%d: IDE drives have 0 to 3", d->index);
+    if (!st && d->bus != DRIVE_VIRTIO && (d->serial || d->queues))
+        st = fail(err, ST_INVAL, "%s= is for if=virtio", d->serial ? "serial" : "queues");
+    if (!st && d->bus == DRIVE_VIRTIO && d->cdrom)
+        st = fail(err, ST_INVAL, "if=virtio and media=cdrom do not go together");
     if (!st && d->bus == DRIVE_FLOPPY && media_said && d->cdrom)
         st = fail(err, ST_INVAL, "if=floppy and media=cdrom do not go together");
     if (!st && !d->file && !d->cdrom && d->bus != DRIVE_FLOPPY)
@@ -74,18 +92,34 @@ enum status drive_parse(const char *text, struct drive_spec *d, struct error *er
     return st;
 }
 
+void drive_free(struct drive_spec *d)
+{
+    free(d->file);
+    free(d->serial);
+    d->file = d->serial = NULL;
+}
+
 /* ---- places --------------------------------------------------------------------------------- */
 static const char *place_name(enum drive_bus bus, int index)
 {
     static const char *const ide[] = {"primary master", "primary slave", "secondary master",
                                       "secondary slave"};
     static const char *const floppy[] = {"floppy drive A", "floppy drive B"};
-    return bus == DRIVE_IDE ? ide[index] : floppy[index];
+    static const char *const virtio[] = {"1st virtio disk", "2nd virtio disk", "3rd virtio disk",
+                                         "4th virtio disk", "5th virtio disk", "6th virtio disk",
+                                         "7th virtio disk", "8th virtio disk"};
+    return bus == DRIVE_IDE ? ide[index] : bus == DRIVE_VIRTIO ? virtio[index] : floppy[index];
 }
 
 enum status drives_place(struct run_options *o, struct error *err)
 {
-    struct drive_spec *at[2][VM_MAX_IDE] = {{NULL}};
+    static const struct {
+        int n;
+        const char *what;
+    } buses[N_DRIVE_BUSES] = {[DRIVE_IDE] = {VM_MAX_IDE, "IDE drives"},
+                              [DRIVE_FLOPPY] = {VM_MAX_FLOPPY, "floppy drives"},
+                              [DRIVE_VIRTIO] = {VM_MAX_VIRTIO_DISKS, "virtio disks"}};
+    struct drive_spec *at[N_DRIVE_BUSES][VM_MAX_VIRTIO_DISKS] = {{NULL}};
 
     for (int k = 0; k < o->n_drives; k++) {
         struct drive_spec *d = &o->drives[k];
@@ -99,7 +133,7 @@ enum status drives_place(struct run_options *o, struct error *err)
     }
     for (int k = 0; k < o->n_drives; k++) {
         struct drive_spec *d = &o->drives[k];
-        int n = d->bus == DRIVE_IDE ? VM_MAX_IDE : VM_MAX_FLOPPY;
+        int n = buses[d->bus].n;
         if (d->index >= 0)
             continue;
         if (d->cdrom && !at[DRIVE_IDE][2])
@@ -108,8 +142,7 @@ enum status drives_place(struct run_options *o, struct error *err)
             if (!at[d->bus][i])
                 d->index = i;
         if (d->index < 0)
-            return fail(err, ST_INVAL, "%s: no more than %d %s", d->said, n,
-                        d->bus == DRIVE_IDE ? "IDE drives" : "floppy drives");
+            return fail(err, ST_INVAL, "%s: no more than %d %s", d->said, n, buses[d->bus].what);
         at[d->bus][d->index] = d;
     }
     return ST_OK;
@@ -176,6 +209,8 @@ enum status drives_open(struct run_options *o, struct error *err)
         }
         if (d->bus == DRIVE_FLOPPY)
             o->cfg.floppy[d->index] = b;
+        else if (d->bus == DRIVE_VIRTIO)
+            o->cfg.virtio.disk[d->index] = (struct vm_virtio_disk){b, d->serial, d->queues};
         else
             o->cfg.ide[d->index] = (struct vm_drive){b, d->cdrom};
     }
@@ -191,5 +226,9 @@ void drives_close(struct vm_config *cfg)
     for (int k = 0; k < VM_MAX_FLOPPY; k++) {
         block_close(cfg->floppy[k]);
         cfg->floppy[k] = NULL;
+    }
+    for (int k = 0; k < VM_MAX_VIRTIO_DISKS; k++) {
+        block_close(cfg->virtio.disk[k].block);
+        cfg->virtio.disk[k].block = NULL;
     }
 }

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-enum topic { MACHINE, BOOT, DRIVES, CONSOLE, TIME, RUN, N_TOPICS };
+enum topic { MACHINE, BOOT, DRIVES, VIRTIO, CONSOLE, TIME, RUN, N_TOPICS };
 
 struct option {
     const char *name;
@@ -167,9 +167,9 @@ static enum status take_boot(struct run_options *o, const char *arg, struct erro
 static enum status add_drive(struct run_options *o, struct drive_spec d, struct error *err)
 {
     if (o->n_drives == MAX_DRIVES) {
-        free(d.file);
-        return fail(err, ST_INVAL, "too many drives: %d IDE and %d floppy at most", VM_MAX_IDE,
-                    VM_MAX_FLOPPY);
+        drive_free(&d);
+        return fail(err, ST_INVAL, "too many drives: %d IDE, %d floppy, %d virtio at most",
+                    VM_MAX_IDE, VM_MAX_FLOPPY, VM_MAX_VIRTIO_DISKS);
     }
     o->drives[o->n_drives++] = d;
     return ST_OK;
@@ -180,7 +180,7 @@ static enum status take_drive(struct run_options *o, const char *arg, struct err
     struct drive_spec d;
     enum status st = drive_parse(arg, &d, err);
     if (st) {
-        free(d.file);
+        drive_free(&d);
         return st;
     }
     return add_drive(o, d, err);
@@ -216,6 +216,13 @@ SHORT_DRIVE(fdb, DRIVE_FLOPPY, 1)
 static enum status take_snapshot(struct run_options *o, const char *arg, struct error *err)
 {
     o->snapshot = true;
+    return ST_OK;
+}
+
+/* ---- paravirtual devices --------------------------------------------------------------------- */
+static enum status take_virtio_rng(struct run_options *o, const char *arg, struct error *err)
+{
+    o->cfg.virtio.rng = true;
     return ST_OK;
 }
 
@@ -360,7 +367,9 @@ static enum status take_help(struct run_options *o, const char *arg, struct erro
 
 /* ---- the table ------------------------------------------------------------------------------ */
 static const char *const topics[N_TOPICS] = {
-    "Machine", "Firmware and direct boot", "Disks", "Console and serial ports", "Time", "Running",
+    "Machine",        "Firmware and direct boot", "Disks",
+    "Virtio devices", "Console and serial ports", "Time",
+    "Running",
 };
 
 static const struct option options[] = {
@@ -394,9 +403,12 @@ static const struct option options[] = {
     {"fda", "FILE", DRIVES, take_fda, "image in floppy drive A"},
     {"fdb", "FILE", DRIVES, take_fdb, "... B"},
     {"drive", "KEYS", DRIVES, take_drive,
-     "file=PATH,if=ide|floppy,media=disk|cdrom,index=N,\n"
-     "readonly=on|off,snapshot=on|off,format=raw (a comma in PATH: two)"},
+     "file=PATH,if=ide|floppy|virtio,media=disk|cdrom,index=N,\n"
+     "readonly=on|off,snapshot=on|off,format=raw (a comma in PATH: two);\n"
+     "for virtio also serial=TEXT,queues=N"},
     {"snapshot", NULL, DRIVES, take_snapshot, "keep all writes in memory, lose them at the end"},
+
+    {"virtio-rng", NULL, VIRTIO, take_virtio_rng, "a source of random bytes"},
 
     {"nographic", NULL, CONSOLE, take_nographic, "no window; serial port 0 on the terminal"},
     {"display", "none", CONSOLE, take_display, "no window; this build has no other display"},
@@ -567,6 +579,6 @@ enum status options_parse(int argc, char **argv, struct run_options *o, struct e
 void options_free(struct run_options *o)
 {
     for (int k = 0; k < o->n_drives; k++)
-        free(o->drives[k].file);
+        drive_free(&o->drives[k]);
     free(o->engine);
 }

@@ -30,6 +30,7 @@
 #include "devices/ps2_mouse.h"
 #include "devices/uart16550.h"
 #include "devices/vga.h"
+#include "devices/virtio/virtio.h"
 #include "machine/acpi_tables.h"
 #include "machine/vga_font.h"
 #include "machine/vm_priv.h"
@@ -37,15 +38,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HOLE_START     0xc0000000ull /* PCI memory below 4 GiB */
-#define FLOPPY_MAX     (2880 * KIB)
-#define IDE_BM_BASE    0xc000
-#define PM_BASE        0x600
-#define HPET_BASE      0xfed00000ull
-#define ACPI_RSDP_AT   0xf0000ull
-#define ACPI_TABLES_AT 0xf0040ull
-#define BIOS_MAX       (4 * MIB)
-#define DEFAULT_BIOS   "/usr/share/seabios/bios-256k.bin"
+#define FIRST_FREE_SLOT 3
+#define HOLE_START      0xc0000000ull /* PCI memory below 4 GiB */
+#define FLOPPY_MAX      (2880 * KIB)
+#define IDE_BM_BASE     0xc000
+#define PM_BASE         0x600
+#define HPET_BASE       0xfed00000ull
+#define ACPI_RSDP_AT    0xf0000ull
+#define ACPI_TABLES_AT  0xf0040ull
+#define BIOS_MAX        (4 * MIB)
+#define DEFAULT_BIOS    "/usr/share/seabios/bios-256k.bin"
 
 /* ---- wires
  * ------------------------------------------------------------------------------------------- */
@@ -258,6 +260,15 @@ static void power_off(void *ctx)
     vm_event(ctx, EV_POWEROFF);
 }
 
+/* The lowest slot that is free: the built-in chips have 0 to 2. */
+static struct device *place_virtio(struct vm *vm, struct virtio_dev *v)
+{
+    int slot = FIRST_FREE_SLOT;
+    while (pci_find(vm->pci, PCI_DEVFN(slot, 0)))
+        slot++;
+    return virtio_pci_new(vm->pci, PCI_DEVFN(slot, 0), vm->mem, v);
+}
+
 static void add_pci(struct vm *vm)
 {
     struct irq lines[16];
@@ -273,6 +284,7 @@ static void add_pci(struct vm *vm)
         vm, acpi_pm_new(vm->pci, PCI_DEVFN(1, 3), vm->ports, isa(vm, 9), power_off, vm, vm->clk));
     vm->ide = vm_add(vm, ide_new(vm->pci, 1, 1, vm->ports, isa(vm, 14), isa(vm, 15), vm->clk));
     pci_bus_set_msi(vm->pci, msi, vm);
+    vm->place_virtio = place_virtio;
 }
 
 void pc_build_acpi(const struct vm *vm, struct acpi_blob *blob)

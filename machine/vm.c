@@ -213,8 +213,12 @@ enum status vm_new(const struct vm_config *c, struct vm **out, struct error *err
         vm->block_max = vm->cpu->block_max;
     if (st == ST_OK)
         st = vm_power_on(vm, err);
+    if (st == ST_OK)
+        st = virtio_add_devices(vm, err);
     if (st == ST_OK && !c->bare)
         st = pc_attach_drives(vm, err);
+    if (st == ST_OK)
+        virtio_add_disks(vm);
     if (st != ST_OK) {
         /* the caller keeps its backends */
         memset(vm->cfg.ide, 0, sizeof(vm->cfg.ide));

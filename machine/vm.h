@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "base/types.h"
 #include "bus/backend.h"
+#include "machine/virtio.h"
 
 enum { VM_MAX_IDE = 4, VM_MAX_FLOPPY = 2, VM_MAX_SERIAL = 4 };
 
@@ -49,6 +50,7 @@ struct vm_config {
                               only firmware (roms/demo); NULL: none */
     struct vm_drive ide[VM_MAX_IDE]; /* primary master, primary slave, secondary master, slave */
     struct block *floppy[VM_MAX_FLOPPY];
+    struct vm_virtio virtio;
     char boot_order[8]; /* letters of enum vm_boot, first first; "" = "cda" */
     struct chardev *serial[VM_MAX_SERIAL];
     struct chardev *debugcon; /* port 0x402 (Bochs, SeaBIOS) and 0xe9 */

@@ -17,7 +17,9 @@
 #include "machine/vm.h"
 #include "pv/trv.h"
 
-enum { VM_MAX_DEVICES = 48 };
+enum { VM_MAX_DEVICES = 96 };
+
+struct virtio_dev;
 
 /* What a device or the CPU asked for; looked at between slices. */
 enum vm_event {
@@ -45,6 +47,8 @@ struct vm {
     /* chips the board talks to by name */
     struct device *pic, *pit, *rtc, *i8042, *port92, *ioapic, *fw_cfg, *vga, *pci, *pm, *fdc, *ide,
         *hpet;
+    /* The board's: a transport for a virtio device; NULL: it has none. */
+    struct device *(*place_virtio)(struct vm *vm, struct virtio_dev *v);
     bool hpet_legacy;  /* the HPET drives IRQ 0 and 8 */
     u8 irq_levels[16]; /* of each ISA interrupt: who drives it high, a bit each (pc.c) */
     struct input_sink *input;
@@ -119,6 +123,15 @@ enum status pc_add_vga(struct vm *vm, struct error *err);
 void pc_fill_fw_cfg(struct vm *vm);
 /* After reset, before a direct boot. */
 void pc_setup_without_firmware(struct vm *vm);
+
+/* ---- virtio devices: virtio.c ------------------------------------------------------------------
+ */
+/* Adds a device, which the VM owns from now on, and its transport. The board must have a place. */
+void vm_place_virtio(struct vm *vm, struct virtio_dev *v);
+/* All of the configuration but the disks. */
+enum status virtio_add_devices(struct vm *vm, struct error *err);
+/* Takes their images over; after everything that can fail. */
+void virtio_add_disks(struct vm *vm);
 
 /* ---- no board: bare.c --------------------------------------------------------------------------
  */

@@ -23,6 +23,10 @@ def kernel(guest_dir):
     return _newest(guest_dir, "linux-image-*/boot/vmlinuz-*", "Debian's linux-image-amd64")
 
 
+def module_dir(guest_dir):
+    return _newest(guest_dir, "linux-image-*/lib/modules/*", "Debian's linux-image-amd64")
+
+
 def busybox(guest_dir):
     try:
         return _newest(guest_dir, "busybox-static/bin/busybox", "busybox-static")

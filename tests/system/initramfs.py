@@ -5,11 +5,12 @@ A cpio archive ("newc", as the kernel reads it), written and read here in Python
 Debian packages and an init script of ours that mounts what a shell wants and starts one on the
 console. For i386 the busybox and its libraries are taken out of the installer's own initrd.
 
-  initramfs.py --guests DIR --out FILE [--arch amd64|i386]
+  initramfs.py --guests DIR --out FILE [--arch amd64|i386] [--modules NAME,NAME...]
 """
 import argparse
 import gzip
 import os
+import re
 import stat
 import sys
 
@@ -27,6 +28,9 @@ for a in $($b --list 2>/dev/null || $b | $b sed '1,/^Currently/d' | $b tr ', ' '
     [ -e /bin/$a ] || $b ln -s busybox /bin/$a
 done
 export PATH=/bin HOME=/root TERM=linux PS1='trivisor# '
+for m in /modules/*.ko; do
+    [ -e $m ] && insmod $m
+done
 cd /root
 echo "init: $($b uname -srm), up $($b cut -d' ' -f1 /proc/uptime) s. 'poweroff -f' ends it."
 exec </dev/console >/dev/console 2>&1
@@ -76,6 +80,37 @@ def _libraries(tree, wanted):
     return entries
 
 
+def modules(guest_dir, names):
+    """Entries for kernel modules and all they depend on, which the init script loads in order."""
+    root = guests.module_dir(guest_dir)
+    paths = {}
+    for d, _, files in os.walk(root):
+        for f in files:
+            if f.endswith(".ko"):
+                paths[f[:-3].replace("-", "_")] = os.path.join(d, f)
+    order, data = [], {}
+
+    def add(name):
+        name = name.replace("-", "_")
+        if name in data:
+            return
+        if name not in paths:
+            raise guests.Missing("the kernel package has no module %s" % name)
+        with open(paths[name], "rb") as f:
+            data[name] = f.read()
+        for m in re.findall(rb"\0depends=([^\0]*)\0", data[name])[:1]:
+            for other in m.decode().split(","):
+                if other:
+                    add(other)
+        order.append(name)
+
+    for n in names:
+        add(n)
+    entries = [("modules", stat.S_IFDIR | 0o755, b"", (0, 0))]
+    return entries + [("modules/%03d-%s.ko" % (k, n), stat.S_IFREG | 0o644, data[n], (0, 0))
+                      for k, n in enumerate(order)]
+
+
 def make(guest_dir, arch="amd64", extra=()):
     """The archive for a shell on the console. Raises guests.Missing."""
     entries = [(d, stat.S_IFDIR | 0o755, b"", (0, 0)) for d in ("bin", "dev", "proc", "sys")]
@@ -99,9 +134,11 @@ def main():
     p.add_argument("--guests", required=True)
     p.add_argument("--out", required=True)
     p.add_argument("--arch", default="amd64", choices=("amd64", "i386"))
+    p.add_argument("--modules", help="kernel modules to load, comma-separated (amd64)")
     a = p.parse_args()
     try:
-        data = make(a.guests, a.arch)
+        extra = modules(a.guests, a.modules.split(",")) if a.modules else ()
+        data = make(a.guests, a.arch, extra)
     except guests.Missing as e:
         sys.exit("initramfs: %s" % e)
     with open(a.out, "wb") as f:

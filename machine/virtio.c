@@ -1,0 +1,44 @@
+/*
+ * machine/virtio.c - from struct vm_virtio to devices.
+ *
+ * What it is not: where they are put; that is the board's place_virtio.
+ */
+#include "machine/virtio.h"
+#include "devices/virtio/blk.h"
+#include "devices/virtio/rng.h"
+#include "devices/virtio/virtio.h"
+#include "machine/vm_priv.h"
+
+#include <stdio.h>
+
+void vm_place_virtio(struct vm *vm, struct virtio_dev *v)
+{
+    vm_add(vm, &v->dev);
+    vm_add(vm, vm->place_virtio(vm, v));
+}
+
+enum status virtio_add_devices(struct vm *vm, struct error *err)
+{
+    const struct vm_virtio *c = &vm->cfg.virtio;
+    bool wanted = c->rng;
+
+    for (int k = 0; k < VM_MAX_VIRTIO_DISKS; k++)
+        wanted |= c->disk[k].block != NULL;
+    if (wanted && !vm->place_virtio)
+        return fail(err, ST_UNSUP, "this machine has no place for virtio devices");
+    if (c->rng)
+        vm_place_virtio(vm, virtio_rng_new(vm->cfg.icount));
+    return ST_OK;
+}
+
+void virtio_add_disks(struct vm *vm)
+{
+    for (int k = 0; k < VM_MAX_VIRTIO_DISKS; k++) {
+        const struct vm_virtio_disk *d = &vm->cfg.virtio.disk[k];
+        char serial[16];
+        snprintf(serial, sizeof(serial), "trivisor-%d", k);
+        if (d->block)
+            vm_place_virtio(vm, virtio_blk_new(&(struct virtio_blk_config){
+                                    d->block, d->serial ? d->serial : serial, MAX(d->queues, 1)}));
+    }
+}

@@ -1,0 +1,28 @@
+/*
+ * machine/virtio.h - the virtio devices a machine shall have: part of struct vm_config.
+ *
+ * You are here: front ends fill it, machine/virtio.c makes the devices, the board gives each its
+ * place (PCI slots on a pc, memory-mapped ones on a microvm).
+ */
+#ifndef MACHINE_VIRTIO_H
+#define MACHINE_VIRTIO_H
+
+#include "base/types.h"
+#include "bus/backend.h"
+
+enum { VM_MAX_VIRTIO_DISKS = 8 };
+
+struct vm_virtio_disk {
+    struct block *block; /* owned by the VM once vm_new succeeded; NULL: none */
+    const char
+        *serial; /* what the guest reads as the disk's id, up to 20 characters; may be NULL */
+    int queues;  /* 1..16; 0 stands for 1 */
+};
+
+/* Strings are used during vm_new only. */
+struct vm_virtio {
+    struct vm_virtio_disk disk[VM_MAX_VIRTIO_DISKS];
+    bool rng; /* icount: the same bytes in every run */
+};
+
+#endif
