@@ -282,7 +282,7 @@ BAD = [
      r"-hda and -drive are both the primary master"),
     ("CD and disk in one place", ["run", "-cdrom", "@iso", "-hdc", "@disk"], USAGE, r"secondary m"),
     ("five disks", ["run"] + ["-drive", "file=@disk"] * 5, USAGE, r"no more than 4"),
-    ("eight drives", ["run"] + ["-drive", "file=@disk"] * 8, USAGE, r"too many drives"),
+    ("many drives", ["run"] + ["-drive", "file=@disk"] * 15, USAGE, r"too many drives"),
     ("three floppies", ["run"] + ["-drive", "if=floppy,file=@floppy"] * 3, USAGE, r"no more than 2"),
     ("drive without a file", ["run", "-drive", "if=ide"], USAGE, r"wants file=PATH"),
     ("drive empty", ["run", "-drive", ""], USAGE, r"wants file=PATH"),
@@ -291,9 +291,18 @@ BAD = [
     ("drive key unknown", ["run", "-drive", "fil=@disk"], USAGE, r"did you mean 'file'"),
     ("drive key far off", ["run", "-drive", "file=@disk,werror=stop"], USAGE, r"no such key 'werror'"),
     ("drive commas", ["run", "-drive", ",=,=,,"], USAGE, r"no such key|wants file"),
-    ("drive interface", ["run", "-drive", "file=@disk,if=scsi"], USAGE, r"if=scsi: wants ide or flo"),
+    ("drive interface", ["run", "-drive", "file=@disk,if=scsi"], USAGE, r"if=scsi: wants ide, flo"),
     ("drive medium", ["run", "-drive", "file=@disk,media=tape"], USAGE, r"media=tape"),
     ("drive index", ["run", "-drive", "file=@disk,index=4"], USAGE, r"index=4"),
+    ("drive index virtio", ["run", "-drive", "file=@disk,if=virtio,index=8"], USAGE, r"index=8"),
+    ("nine virtio disks", ["run"] + ["-drive", "file=@disk,if=virtio"] * 9, USAGE,
+     r"no more than 8 virtio"),
+    ("virtio disk without a file", ["run", "-drive", "if=virtio"], USAGE, r"wants file=PATH"),
+    ("virtio CD", ["run", "-drive", "file=@iso,if=virtio,media=cdrom"], USAGE, r"do not go together"),
+    ("virtio queues", ["run", "-drive", "file=@disk,if=virtio,queues=17"], USAGE, r"1 to 16"),
+    ("virtio serial", ["run", "-drive", "file=@disk,if=virtio,serial=" + "x" * 21], USAGE,
+     r"1 to 20 characters"),
+    ("IDE serial", ["run", "-drive", "file=@disk,serial=x"], USAGE, r"serial= is for if=virtio"),
     ("drive index negative", ["run", "-drive", "file=@disk,index=-1"], USAGE, r"index=-1"),
     ("floppy index", ["run", "-drive", "file=@floppy,if=floppy,index=2"], USAGE, r"index=2"),
     ("floppy CD", ["run", "-drive", "file=@iso,if=floppy,media=cdrom"], USAGE, r"do not go together"),
@@ -463,6 +472,9 @@ def drives(r):
                      "@iso", "-fda", "@floppy", "-drive", "file=@a,,b,index=3,format=raw"), 0x21)
     r.finish(r.start("-nographic", "-rom", "@exit.rom", "-snapshot", "-hda", "@disk", "-hdb", "@huge",
                      "-drive", "file=@qcow2,format=raw", "-drive", "if=ide,media=cdrom"), 0x21)
+    r.finish(r.start("-nographic", "-rom", "@exit.rom", "-virtio-rng", "-drive",
+                     "file=@disk,if=virtio,serial=a,queues=4", "-drive",
+                     "file=@odd,if=virtio,readonly=on,index=7"), 0x21)
 
 
 @good
