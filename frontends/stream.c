@@ -152,6 +152,43 @@ static enum status open_pty(struct stream *s, struct error *err)
     return ST_OK;
 }
 
+/* Whether somebody answers on the socket file at sa. */
+static bool answered(const struct sockaddr_un *sa)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool yes = fd >= 0 && connect(fd, (const struct sockaddr *)sa, sizeof(*sa)) == 0;
+    shut(&fd);
+    return yes;
+}
+
+/* Listens under a name of its own before the file is at `path`: whoever finds the file finds
+ * somebody who answers, so another machine that starts meanwhile does not take it for a left-over.
+ * EEXIST: the place is taken. */
+static int listen_at(const char *path)
+{
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
+    int n = snprintf(sa.sun_path, sizeof(sa.sun_path), "%s.%ld", path, (long)getpid());
+    bool apart = n < (int)sizeof(sa.sun_path);
+    if (!apart)
+        strcpy(sa.sun_path, path); /* no room for another name */
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -1;
+    int why = 0;
+    if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0) {
+        why = errno == EADDRINUSE && !apart ? EEXIST : errno;
+    } else {
+        if (listen(fd, 1) < 0 || (apart && link(sa.sun_path, path) < 0))
+            why = errno;
+        if (why || apart)
+            unlink(sa.sun_path);
+    }
+    if (why)
+        shut(&fd);
+    errno = why;
+    return fd;
+}
+
 /* A socket file that nobody answers on is left over from a run that was killed. */
 enum status listen_unix(const char *path, int *fd, struct error *err)
 {
@@ -161,26 +198,16 @@ enum status listen_unix(const char *path, int *fd, struct error *err)
         return fail(err, ST_INVAL, "%s: socket paths have at most %zu characters", path,
                     sizeof(sa.sun_path) - 1);
     strcpy(sa.sun_path, path);
-    if (lstat(path, &st) == 0) {
+    for (int attempt = 0; (*fd = listen_at(path)) < 0; attempt++) {
+        if (errno != EEXIST || attempt == 3)
+            return fail(err, status_from_errno(errno), "%s: %s", path, strerror(errno));
+        if (lstat(path, &st) < 0)
+            continue; /* it was there a moment ago */
         if (!S_ISSOCK(st.st_mode))
             return fail(err, ST_BUSY, "%s: exists and is not a socket", path);
-        int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        bool alive = probe >= 0 && connect(probe, (struct sockaddr *)&sa, sizeof(sa)) == 0;
-        shut(&probe);
-        if (alive)
+        if (answered(&sa))
             return fail(err, ST_BUSY, "%s: another program listens there", path);
         unlink(path);
-    }
-    *fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (*fd < 0 || bind(*fd, (struct sockaddr *)&sa, sizeof(sa)) < 0) {
-        enum status why = fail(err, status_from_errno(errno), "%s: %s", path, strerror(errno));
-        shut(fd);
-        return why;
-    }
-    if (listen(*fd, 1) < 0) {
-        shut(fd);
-        unlink(path);
-        return fail(err, ST_IO, "%s: %s", path, strerror(errno));
     }
     return ST_OK;
 }

@@ -665,6 +665,26 @@ def signals_end_an_idle_guest(r):
 
 
 @good
+def sockets_at_once(r):
+    """of machines that want one socket at the same moment exactly one gets it"""
+    for _ in range(5):
+        path = r.files.path("race")
+        runs = [r.start("-display", "none", "-serial", "unix:%s,server,nowait" % path, "-rom",
+                        "@echo.rom") for _ in range(4)]
+        limit = time.monotonic() + 60
+        while sum(p.poll() is None for p in runs) > 1 and time.monotonic() < limit:
+            time.sleep(0.01)
+        alive = [p for p in runs if p.poll() is None]
+        for p in alive:
+            p.terminate()
+        for p in runs:
+            _, e = r.finish(p, SIGNAL if p in alive else HOST)
+            need(p in alive or "another program listens" in e, "who lost says so: %r" % e)
+        need(len(alive) == 1, "%d machines run" % len(alive))
+        need(not glob.glob(path + "*"), "a socket file is left")
+
+
+@good
 def sockets(r):
     """unix: server takes one after the other, cleans up; client connects"""
     path = r.files.path("sock")
