@@ -236,6 +236,7 @@ struct cpu {
     bool ferr;     /* x87 error pin latched (CR0.NE = 0): IRQ 13 */
     bool watch_on; /* DR7 enables a data or I/O breakpoint */
     bool halted;
+    bool unhalted; /* woken before it slept: the next HLT does nothing (pv/) */
 
     /* ---- fault in flight ---- */
     void *jmp[5]; /* __builtin_setjmp buffer of the run loop */
@@ -270,6 +271,14 @@ struct cpu {
     void *hypercall_ctx;
     /* Paravirtual CPUID leaves 0x4000_0000..; NULL: none. */
     bool (*pv_cpuid)(void *ctx, struct cpu *cpu, u32 leaf, u32 sub, u32 out[4]);
+    /* MSRs that the CPU itself has not; NULL: none. False: #GP. */
+    bool (*pv_rdmsr)(void *ctx, u32 msr, u64 *v);
+    bool (*pv_wrmsr)(void *ctx, u32 msr, u64 v);
+    void (*pv_tsc_moved)(void *ctx); /* tsc_offset changed; NULL: nobody cares */
+    /* Interrupts may be ended without the EOI register. Lend: the one just accepted may be; false:
+     * the guest was not told so. Reclaim: no longer; true: the guest has ended it. NULL: no way. */
+    bool (*pv_lend_eoi)(void *ctx);
+    bool (*pv_reclaim_eoi)(void *ctx);
     void *pv_ctx;
 
     struct blocks *blocks;
@@ -366,6 +375,13 @@ void cpu_sync(struct cpu *cpu);
 void cpu_state_written(struct cpu *cpu, bool paging);
 /* Makes xs current while the guest's FPU state is on the host (inside cpu_run). */
 void cpu_sync_fpu(struct cpu *cpu);
+
+/* Before the CPU runs: whether CPUID shows a feature that needs nothing of the host. */
+static inline void cpu_offer(struct cpu *cpu, enum feature f, bool on)
+{
+    u64 bit = BIT64(f & 63);
+    cpu->features[f >> 6] = on ? cpu->features[f >> 6] | bit : cpu->features[f >> 6] & ~bit;
+}
 
 static always_inline bool cpu_has(const struct cpu *cpu, enum feature f)
 {

@@ -65,6 +65,7 @@ struct lapic {
     u64 timer_start; /* ns at which the running count was loaded */
     u64 deadline;    /* IA32_TSC_DEADLINE; 0: not armed */
     bool lint0, extint;
+    bool lent; /* the guest may end the highest in service without telling (cpu->pv_lend_eoi) */
 };
 
 /* ---- vectors -------------------------------------------------------------------------------- */
@@ -116,12 +117,26 @@ static void error(struct lapic *l, u32 bit)
         lvt_deliver(l, LVT_ERROR);
 }
 
+/* Whether the guest has ended the interrupt whose end it need not tell, as far as it has. */
+static void settle(struct lapic *l)
+{
+    if (likely(!l->lent))
+        return;
+    l->lent = false;
+    if (l->cpu->pv_reclaim_eoi && l->cpu->pv_reclaim_eoi(l->cpu->pv_ctx)) {
+        int v = highest(l->isr);
+        if (v >= 0)
+            set_bit(l->isr, v, false);
+    }
+}
+
 static void accept_fixed(struct lapic *l, int vector, bool level)
 {
     if (vector < 16) {
         error(l, ERR_RECV_VECTOR);
         return;
     }
+    settle(l);
     set_bit(l->irr, vector, true);
     set_bit(l->tmr, vector, level);
     cpu_update_intr(l->cpu);
@@ -157,16 +172,22 @@ int lapic_pending(struct lapic *l)
 
 int lapic_accept(struct lapic *l)
 {
+    settle(l);
     int v = lapic_pending(l);
     if (v < 0)
         return l->svr & 0xff;
     set_bit(l->irr, v, false);
     set_bit(l->isr, v, true);
+    /* While nothing waits for its end, and no IOAPIC does, that may go unnoticed. */
+    struct cpu *cpu = l->cpu;
+    if (cpu->pv_lend_eoi && highest(l->irr) < 0 && !(l->tmr[v >> 5] & BIT(v & 31)))
+        l->lent = cpu->pv_lend_eoi(cpu->pv_ctx);
     return v;
 }
 
 static void eoi(struct lapic *l)
 {
+    settle(l);
     int v = highest(l->isr);
     if (v < 0)
         return;
@@ -511,6 +532,7 @@ static u64 mmio_read(struct device *d, int region, u64 off, int size)
         error(l, ERR_REGISTER);
         return 0;
     }
+    settle(l);
     return (off & 15) < 4 ? read_reg(l, (u32)off >> 4) >> (off & 3) * 8 : 0;
 }
 
@@ -558,6 +580,7 @@ bool lapic_read_msr(struct lapic *l, u32 msr, u64 *v)
     u32 reg = msr - X2_MSR;
     if (!x2apic(l) || !x2_readable(reg))
         return false;
+    settle(l);
     *v = read_reg(l, reg);
     if (reg == REG_ICR)
         *v |= (u64)l->icr_high << 32;
@@ -644,6 +667,7 @@ void lapic_set_base(struct lapic *l, u64 base)
         l->deadline = 0;
         memset(l->irr, 0, sizeof(l->irr));
         memset(l->isr, 0, sizeof(l->isr));
+        l->lent = false;
     }
     cpu_update_intr(cpu);
 }
@@ -664,7 +688,7 @@ void lapic_reset(struct lapic *l)
         l->lvt[LVT_LINT0] = DM_EXTINT << 8;
     l->timer_init = l->timer_div = 0;
     l->timer_start = l->deadline = 0;
-    l->extint = false;
+    l->extint = l->lent = false;
     lapic_set_base(l, 0xfee00000 | BASE_ENABLE | (l->id == 0 ? BASE_BSP : 0));
 }
 
@@ -689,16 +713,27 @@ static bool state_loaded(struct device *d)
 }
 
 static const struct field state[] = {
-    FIELD_U(struct lapic, id),        FIELD_U(struct lapic, tpr),
-    FIELD_U(struct lapic, ldr),       FIELD_U(struct lapic, dfr),
-    FIELD_U(struct lapic, svr),       FIELD_U(struct lapic, esr),
-    FIELD_U(struct lapic, esr_latch), FIELD_U(struct lapic, icr),
-    FIELD_U(struct lapic, icr_high),  FIELD_A(struct lapic, lvt),
-    FIELD_A(struct lapic, isr),       FIELD_A(struct lapic, tmr),
-    FIELD_A(struct lapic, irr),       FIELD_U(struct lapic, timer_init),
-    FIELD_U(struct lapic, timer_div), FIELD_U(struct lapic, timer_start),
-    FIELD_U(struct lapic, deadline),  FIELD_B(struct lapic, lint0),
-    FIELD_B(struct lapic, extint),    FIELD_END,
+    FIELD_U(struct lapic, id),
+    FIELD_U(struct lapic, tpr),
+    FIELD_U(struct lapic, ldr),
+    FIELD_U(struct lapic, dfr),
+    FIELD_U(struct lapic, svr),
+    FIELD_U(struct lapic, esr),
+    FIELD_U(struct lapic, esr_latch),
+    FIELD_U(struct lapic, icr),
+    FIELD_U(struct lapic, icr_high),
+    FIELD_A(struct lapic, lvt),
+    FIELD_A(struct lapic, isr),
+    FIELD_A(struct lapic, tmr),
+    FIELD_A(struct lapic, irr),
+    FIELD_U(struct lapic, timer_init),
+    FIELD_U(struct lapic, timer_div),
+    FIELD_U(struct lapic, timer_start),
+    FIELD_U(struct lapic, deadline),
+    FIELD_B(struct lapic, lint0),
+    FIELD_B(struct lapic, extint),
+    FIELD_B(struct lapic, lent),
+    FIELD_END,
 };
 
 static void destroy(struct device *d)

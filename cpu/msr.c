@@ -213,6 +213,8 @@ bool msr_read(struct cpu *cpu, u32 msr, u64 *v)
         *v = BIT(1); /* LFENCE is dispatch serializing */
         return cpu_is_amd(cpu);
     default:
+        if (cpu->pv_rdmsr && cpu->pv_rdmsr(cpu->pv_ctx, msr, v))
+            return true;
         if (cpu_is_amd(cpu) && amd_config(msr))
             return true;
         log_guest("RDMSR of unknown %08x", msr);
@@ -230,6 +232,13 @@ static bool apic_base_valid(const struct cpu *cpu, u64 v)
     if ((new &X2) && !cpu_has(cpu, FEAT_X2APIC))
         return false;
     return !(old == (X2 | EN) && new == EN) && !(old == 0 && new == (X2 | EN));
+}
+
+static void move_tsc(struct cpu *cpu, i64 by)
+{
+    cpu->tsc_offset += by;
+    if (cpu->pv_tsc_moved)
+        cpu->pv_tsc_moved(cpu->pv_ctx);
 }
 
 static bool canonical_to(u64 *dst, u64 v)
@@ -257,7 +266,7 @@ bool msr_write(struct cpu *cpu, u32 msr, u64 v)
         i64 delta = (i64)(v - read_tsc(cpu));
         if (!cpu_has(cpu, FEAT_TSC))
             return false;
-        cpu->tsc_offset += delta;
+        move_tsc(cpu, delta);
         cpu->tsc_adjust += (u64)delta;
         return true;
     }
@@ -269,7 +278,7 @@ bool msr_write(struct cpu *cpu, u32 msr, u64 v)
     case MSR_TSC_ADJUST:
         if (!cpu_has(cpu, FEAT_TSCADJ))
             return false;
-        cpu->tsc_offset += (i64)(v - cpu->tsc_adjust);
+        move_tsc(cpu, (i64)(v - cpu->tsc_adjust));
         cpu->tsc_adjust = v;
         return true;
     case MSR_BIOS_SIGN:
@@ -327,6 +336,8 @@ bool msr_write(struct cpu *cpu, u32 msr, u64 v)
     case MSR_AMD_DE_CFG:
         return cpu_is_amd(cpu);
     default:
+        if (cpu->pv_wrmsr && cpu->pv_wrmsr(cpu->pv_ctx, msr, v))
+            return true;
         if (cpu_is_amd(cpu) && amd_config(msr))
             return true;
         log_guest("WRMSR of unknown %08x = %016llx", msr, (unsigned long long)v);

@@ -90,6 +90,12 @@ static enum status take_engine(struct run_options *o, const char *arg, struct er
     return one_of(o, arg, "engine", vm_engines(), err);
 }
 
+static enum status take_pv(struct run_options *o, const char *arg, struct error *err)
+{
+    o->cfg.pv = arg;
+    return one_of(o, arg, "personality", vm_personalities(), err);
+}
+
 static enum status take_smp(struct run_options *o, const char *arg, struct error *err)
 {
     u64 n;
@@ -381,6 +387,9 @@ static const struct option options[] = {
      "what runs the instructions; 'help' lists them. KEYS of bt: cache=SIZE\n"
      "(of translated code), perfmap=on, jitdump=on (files for perf)"},
     {"accel", "NAME", MACHINE, take_engine, NULL},
+    {"pv", "NAME", MACHINE, take_pv,
+     "what the guest is told it runs on: none, kvm or trv (default kvm;\n"
+     "with -rom trv)"},
     {"smp", "N", MACHINE, take_smp, "number of CPUs (so far: 1)"},
     {"name", "TEXT", MACHINE, take_name, "what the process is called in ps and top"},
 

@@ -95,6 +95,7 @@ static void copy_config(struct vm *vm, const struct vm_config *c)
     vm->cfg = *c;
     vm->cfg.machine = copy(c->machine ? c->machine : "pc");
     vm->cfg.engine = copy(c->engine);
+    vm->cfg.pv = copy(c->pv);
     vm->cfg.cpu = copy(c->cpu);
     vm->cfg.bios_path = copy(c->bios_path);
     vm->cfg.vgabios_path = copy(c->vgabios_path);
@@ -106,9 +107,10 @@ static void copy_config(struct vm *vm, const struct vm_config *c)
 
 static void free_config(struct vm *vm)
 {
-    const char *s[] = {vm->cfg.machine,     vm->cfg.engine,       vm->cfg.cpu,
-                       vm->cfg.bios_path,   vm->cfg.vgabios_path, vm->cfg.kernel_path,
-                       vm->cfg.initrd_path, vm->cfg.append,       vm->cfg.flat_path};
+    const char *s[] = {vm->cfg.machine,     vm->cfg.engine,      vm->cfg.pv,
+                       vm->cfg.cpu,         vm->cfg.bios_path,   vm->cfg.vgabios_path,
+                       vm->cfg.kernel_path, vm->cfg.initrd_path, vm->cfg.append,
+                       vm->cfg.flat_path};
     for (size_t k = 0; k < ARRAY_LEN(s); k++)
         free((void *)(uintptr_t)s[k]);
 }
@@ -144,6 +146,8 @@ static enum status check_config(const struct vm_config *c, struct error *err)
     if (c->machine && strcmp(c->machine, "pc"))
         return fail(err, ST_INVAL, "unknown machine '%s' (available: pc)", c->machine);
     enum status st = engine_check(c->engine, err);
+    if (st == ST_OK)
+        st = pv_check(c->pv, err);
     if (st != ST_OK)
         return st;
     if (c->ram_size < MIB || c->ram_size > 64 * GIB || (c->ram_size & ~PAGE_MASK))
@@ -199,10 +203,7 @@ enum status vm_new(const struct vm_config *c, struct vm **out, struct error *err
     }
     if (st == ST_OK) {
         vm->cpu->sequenced = c->icount;
-        vm->trv =
-            (struct trv){engine_trv_id(c->any_engine ? "interp" : c->engine), TRV_PERSONALITY_BARE};
-        vm->cpu->hypercall = trv_hypercall;
-        vm->cpu->hypercall_ctx = &vm->trv;
+        pv_attach(vm);
         clock_set_kick(vm->clk, clock_kick, vm);
         inbox_set_kick(vm->inbox, inbox_kick, vm);
         st = c->bare ? bare_new(vm, err) : pc_new(vm, err);
@@ -279,6 +280,7 @@ static void learn_speed(struct vm *vm, u64 insns, u64 ns)
 
 static void sleep_halted(struct vm *vm)
 {
+    pv_sleep(vm);
     u64 before = clock_now(vm->clk);
     u64 next = clock_next(vm->clk);
     if (vm->cfg.icount && next != CLOCK_NEVER && !inbox_pending(vm->inbox))
@@ -340,6 +342,7 @@ enum vm_stop vm_run(struct vm *vm, struct error *err)
             if (e != CPU_BREAK && done && e != CPU_SHUTDOWN)
                 return debug_stop(vm, VM_DEBUG_STEP);
         } else {
+            pv_enter(vm);
             u64 t0 = clock_now(vm->clk), n0 = vm->cpu->insns;
             i64 slice = slice_length(vm);
             if (unlikely(vm->stop_at)) {

@@ -39,6 +39,8 @@ struct vm_config {
     const char *machine;   /* "pc" (NULL: "pc") */
     const char *engine;    /* of vm_engines(), ",key=value" may follow (machine/views.h); NULL: the
                               first of them */
+    const char *pv;        /* what the guest is told it runs on, of vm_personalities(); NULL: "kvm",
+                              with a flat_path "trv", bare "none" */
     const char *cpu;       /* model name, NULL: "host" */
     u64 ram_size;          /* bytes; 1 MiB .. 64 GiB, multiple of 4 KiB */
     const char *bios_path; /* system firmware image, NULL: SeaBIOS where Debian puts it */
@@ -127,5 +129,7 @@ const char *const *vm_cpu_models(void);
  * blocks; "interp-stress": interp with blocks of one instruction. */
 const char *const *vm_engines(void);
 const char *const *vm_machines(void);
+/* "none": bare hardware; "kvm": Linux's KVM (docs/pv-kvm.md); "trv": ours (docs/pv-abi.md). */
+const char *const *vm_personalities(void);
 
 #endif

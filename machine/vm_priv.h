@@ -54,7 +54,8 @@ struct vm {
     struct input_sink *input;
     struct screen *screen;
 
-    struct trv trv; /* what the machine answers to our own hypercall */
+    struct trv trv;        /* personality trv: what the machine answers to our own hypercall */
+    struct device *kvm_pv; /* personality kvm */
 
     u64 acpi_rsdp; /* where the board put the RSDP for direct boots, 0: nowhere */
     u32 events;
@@ -108,6 +109,15 @@ enum vm_stop debug_stop(struct vm *vm, enum vm_debug_why why);
 void debug_resume(struct vm *vm);
 /* *done: the step was made; else the CPU sleeps on. */
 enum cpu_exit debug_step(struct vm *vm, bool *done);
+
+/* ---- the personality: pv.c ---------------------------------------------------------------------
+ */
+enum status pv_check(const char *name, struct error *err); /* NULL: the default */
+/* Before the board: the CPU has its features and no device exists. */
+void pv_attach(struct vm *vm);
+/* Around the CPU's work, by the run loop. */
+void pv_enter(struct vm *vm);
+void pv_sleep(struct vm *vm);
 
 /* ---- board: pc.c -------------------------------------------------------------------------------
  */

@@ -277,6 +277,10 @@ void exec_hlt(struct cpu *cpu, const struct insn *i)
 {
     (void)i;
     need_cpl0(cpu);
+    if (unlikely(cpu->unhalted)) {
+        cpu->unhalted = false;
+        return;
+    }
     cpu->halted = true;
     cpu->pending |= PEND_HALT;
 }

@@ -230,6 +230,9 @@ BAD = [
     ("perf map of the interpreter", ["run", "-engine", "interp", "-perfmap"], USAGE,
      r"-perfmap: interp does not translate"),
     ("block at no address", ["run", "-dump-block", "main"], USAGE, r"'main' is no address"),
+    ("personality unknown", ["run", "-pv", "kwm"], USAGE,
+     r"no personality 'kwm' \(did you mean 'kvm'"),
+    ("personality missing", ["run", "-pv"], USAGE, r"-pv wants a value"),
     ("several CPUs", ["run", "-smp", "4"], USAGE, r"one CPU"),
     ("no CPUs", ["run", "-smp", "0"], USAGE, r"no number of CPUs"),
 
@@ -461,7 +464,7 @@ def spellings(r):
     """-opt, --opt, --opt=value, and -flat for -rom"""
     r.finish(r.start("--nographic", "--m=2M", "--rom=@exit.rom"), 0x21)
     r.finish(r.start("-nographic", "-m", "size=1G", "-flat", "@exit.rom", "-boot", "order=dc",
-                     "-cpu", "host", "-M", "pc", "-smp", "cpus=1", "-icount", "-rtc",
+                     "-cpu", "host", "-M", "pc", "-smp", "cpus=1", "-pv", "trv", "-icount", "-rtc",
                      "base=2006-06-17T16:01:21", "-name", "x", "-vgabios", "none"), 0x21)
 
 
