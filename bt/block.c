@@ -5,7 +5,7 @@
  * A translation runs at one linear address (hot_lin); the cold entry sends others to the
  * interpreter. The block is charged at its entry and refunded by whoever leaves early, as there.
  * Instructions are copied (rewrite.c), emitted here (stack, near control flow), or calls of their C
- * function; what ends a block in any other way is handed to the interpreter's handler.
+ * function; what ends a block in any other way is one, too, and says where to go on (bt_event).
  */
 #include "bt/bt_priv.h"
 
@@ -41,12 +41,13 @@ static void helper(struct xl *x, int k)
     x->how[k] = BT_HELPED;
 }
 
-static void tail(struct xl *x, int k)
+/* The block's last instruction is a call of its function, which says where to go on. */
+static void event(struct xl *x, int k)
 {
     flags_to_mem(x);
-    x->how[k] = BT_HANDED;
-    e_imm(x->a, S2, insn_off(k) | BT_EXIT_HANDED);
-    e_patch(x->a, e_jmp(x->a), x->tail_call);
+    x->how[k] = BT_EVENT;
+    e_imm(x->a, S2, insn_off(k) | BT_EXIT_EVENT);
+    e_patch(x->a, e_jmp(x->a), x->event_call);
 }
 
 static void edge(struct xl *x, u64 target, const struct flag_state *fl)
@@ -325,7 +326,7 @@ static void one(struct xl *x, int k)
             edge(x, next_rip(x, i), &x->fl);
             return;
         }
-        tail(x, k);
+        event(x, k);
         return;
     }
     bool done = false;
@@ -371,6 +372,9 @@ static u8 *way_in(struct xl *x)
     x->tail_call = a->p;
     e_imm(a, S1, (u64)(uintptr_t)x->b);
     e_patch(a, e_jmp(a), x->t->tail);
+    x->event_call = a->p;
+    e_imm(a, S1, (u64)(uintptr_t)x->b);
+    e_patch(a, e_jmp(a), x->t->event);
     x->edge_call = a->p;
     e_imm(a, S1, (u64)(uintptr_t)x->b);
     e_patch(a, e_jmp(a), x->t->edge_exit);
@@ -411,15 +415,17 @@ static void ways_out(struct xl *x)
             e_imm(a, S2, c->need);
             e_patch(a, e_call(a), t->vec_enter);
             e_patch(a, e_jcc(a, CC_NE), c->back);
-            fallthrough; /* not allowed now: the interpreter raises what it is */
+            /* not allowed now: the interpreter raises what it is */
+            flags_emit_save(a, &c->fl);
+            e_imm(a, S2, insn_off(c->k) | BT_EXIT_VECTOR);
+            e_patch(a, e_jmp(a), x->tail_call);
+            break;
         case COLD_TAIL:
         case COLD_MISS:
             flags_emit_save(a, &c->fl);
             e_imm(a, S2,
-                  insn_off(c->k) | (c->what == COLD_VEC    ? BT_EXIT_VECTOR
-                                    : c->what == COLD_MISS ? BT_EXIT_INDIRECT
-                                                           : BT_EXIT_MEMORY));
-            e_patch(a, e_jmp(a), x->tail_call);
+                  insn_off(c->k) | (c->what == COLD_MISS ? BT_EXIT_INDIRECT : BT_EXIT_MEMORY));
+            e_patch(a, e_jmp(a), x->event_call);
             break;
         case COLD_FAULT:
         case COLD_SLOW:
@@ -447,15 +453,10 @@ static void ways_out(struct xl *x)
 
 static bool fits(const struct block *b)
 {
-    const struct insn *last = &b->insn[b->n - 1];
     u32 mode = b->key & KEY_DMODE;
     if (mode != KEY_64 && !(mode == KEY_32 && (b->key & KEY_FLAT) && (b->key & KEY_SS32)))
         return false;
     if (b->cross || !b->page[0] || b->cost == BLOCK_DEAD)
-        return false;
-    if (b->n == 1 && (last->flags & (INF_EXIT | INF_BRANCH)) && last->row != INSN_JMP &&
-        last->row != INSN_CALL && last->row != INSN_RET &&
-        !(last->row >= INSN_JO && last->row <= INSN_JNLE))
         return false;
     return true;
 }

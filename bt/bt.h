@@ -39,7 +39,7 @@ enum bt_how {
     BT_COPIED,  /* the same operation on host registers */
     BT_EMITTED, /* host code of the translator's own */
     BT_HELPED,  /* a call of its C function */
-    BT_HANDED,  /* left to the interpreter: it ends the block */
+    BT_EVENT,   /* the same, and it ends the block: the function says where to go on */
     BT_HOWS
 };
 
@@ -48,7 +48,7 @@ enum bt_exit {
     BT_EXIT_HELPER,     /* the instruction is a call of its function */
     BT_EXIT_MEMORY,     /* memory that the inline check does not serve */
     BT_EXIT_FAULT,      /* the host raised an exception */
-    BT_EXIT_HANDED,     /* the instruction is the interpreter's */
+    BT_EXIT_EVENT,      /* the same, and it ends its block */
     BT_EXIT_INDIRECT,   /* an indirect target that is not known, or is not translated */
     BT_EXIT_VECTOR,     /* vector instructions are not allowed now */
     BT_EXIT_LINKED = 8, /* a direct edge, taken the first time: linked, or unlinked by config */

@@ -67,7 +67,7 @@ struct bt {
     bool full;
 
     /* thunks */
-    u8 *load_regs, *slow, *edge_exit, *tail, *refuse, *vec_enter;
+    u8 *load_regs, *slow, *edge_exit, *event, *tail, *refuse, *vec_enter;
 
     struct edge *edges;
     struct fault_site *faults;
@@ -157,9 +157,10 @@ struct xl {
     struct flag_state loop_fl;
     u8 loop_vec;
     u8 *loop_entry, *refuse;
-    u8 *slow_call; /* block's own stub in front of t->slow */
-    u8 *tail_call; /* in front of t->tail */
-    u8 *edge_call; /* in front of t->edge_exit */
+    u8 *slow_call;  /* block's own stub in front of t->slow */
+    u8 *tail_call;  /* in front of t->tail */
+    u8 *event_call; /* in front of t->event */
+    u8 *edge_call;  /* in front of t->edge_exit */
 };
 
 /* ---- block.c ---- */
@@ -228,6 +229,7 @@ struct next {
 };
 u64 bt_exec(struct cpu *c, const struct insn *place);
 struct next bt_edge(struct cpu *c, struct block *b, u32 edge);
+struct next bt_event(struct cpu *c, const struct insn *place);
 void bt_refused(struct cpu *c, struct block *b);
 u64 bt_vec_enter(struct cpu *c, u32 need);
 

@@ -171,6 +171,16 @@ static void make_thunks(struct bt *t)
     pop_saved(a);
     E(a, 0xff, 0xe0);
 
+    /* jmp; r14 block, r15 offset: executes its last instruction and goes on where that leads to */
+    t->event = a->p;
+    regs(a, OP_STORE);
+    set_block(a);
+    save_vectors(t, a, true);
+    e_gs(a, true, OP_LOAD, H_RDI, offsetof(struct cpu, self));
+    point_to_insn(a);
+    call_c(a, (const void *)bt_event);
+    u8 *go_on = e_jmp(a);
+
     /* jmp; r14 block, r15 edge: to the next block */
     t->edge_exit = a->p;
     regs(a, OP_STORE);
@@ -179,6 +189,7 @@ static void make_thunks(struct bt *t)
     e_mov_rr(a, true, H_RSI, S1);
     e_mov_rr(a, false, H_RDX, S2);
     call_c(a, (const void *)bt_edge);
+    e_land(a, go_on);
     e_rr(a, true, 0x85, H_RAX, H_RAX);
     u8 *out = e_jcc(a, CC_E);
     e_mov_rr(a, true, S1, H_RAX);

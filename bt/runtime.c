@@ -83,6 +83,62 @@ static void link_across(struct bt *t, struct edge *e, const u8 *code, u64 gen, u
     patch(t, e->jmp, e->cross);
 }
 
+/* A block that is to be entered by the interpreter, at c->rip. */
+static struct next interpret(struct cpu *c, struct block *b)
+{
+    c->left -= b->cost;
+    if (unlikely(c->left < 0)) {
+        enter_refused(c, b);
+        return (struct next){NULL, NULL};
+    }
+    c->gpr[GPR_BLOCK] = c->rip;
+    c->block = b;
+    return (struct next){NULL, b->insn};
+}
+
+/* To the block at c->rip, unless the run loop has something else to do first. May fault. */
+static always_inline struct next go_on(struct cpu *c)
+{
+    struct next none = {NULL, NULL};
+    u32 wait = c->flsys & FL_IF ? 0 : PEND_INTR; /* pending, but not for now */
+    if (unlikely(c->pending & ~wait) || unlikely(c->left <= 0))
+        return none;
+    gla lin = linear_pc(c);
+    struct jc_entry *j = &c->blocks->jc[jc_index(lin)];
+    struct block *b = j->block;
+    if (unlikely(j->lin != lin || j->key != c->key || j->gen != c->mmu.gens[j->global] ||
+                 b->cost == BLOCK_DEAD)) {
+        b = block_lookup(c);
+        lin = linear_pc(c);
+    }
+    if (likely(b->hot_lin == lin && b->hot))
+        return (struct next){b->hot_rx, NULL};
+    if (b->n > c->left ||
+        (!(c->key & (KEY_64 | KEY_FLAT)) && c->rip + b->bytes - 1 > c->seg[SEG_CS].limit))
+        return none; /* the run loop steps */
+    return interpret(c, b);
+}
+
+/* The last instruction of a block by its function, as run_exit and run_branch; to the next block.
+ */
+struct next bt_event(struct cpu *c, const struct insn *place)
+{
+    struct bt *t = bt_of(c);
+    const struct insn *i = (const struct insn *)((uintptr_t)place & ~(uintptr_t)BT_EXIT_BITS);
+    u32 why = (u32)(uintptr_t)place & BT_EXIT_BITS;
+    t->stats.exits[why]++;
+    if (why == BT_EXIT_EVENT)
+        t->rows[i->row].called++;
+    c->cur = i;
+    c->rip = c->gpr[GPR_BLOCK] + i->off + i->len;
+    if (!(c->key & KEY_64))
+        c->rip = (u32)c->rip;
+    insn_rows[i->row].exec(c, i);
+    c->cur = NULL;
+    c->block = NULL;
+    return go_on(c);
+}
+
 struct next bt_edge(struct cpu *c, struct block *b, u32 n)
 {
     struct bt *t = bt_of(c);
@@ -115,14 +171,7 @@ struct next bt_edge(struct cpu *c, struct block *b, u32 n)
         return (struct next){to->hot + t->to_rx, NULL};
     }
     count(c, BT_EXIT_COLD);
-    c->left -= to->cost;
-    if (unlikely(c->left < 0)) {
-        enter_refused(c, to);
-        return none;
-    }
-    c->gpr[GPR_BLOCK] = c->rip;
-    c->block = to;
-    return (struct next){NULL, to->insn};
+    return interpret(c, to);
 }
 
 /* Whether instructions that need these bits may run: vec_state to set, or 0 and the caller takes

@@ -17,7 +17,7 @@ void count_block(struct xl *x)
     s->code_bytes = (u64)(t->a.p - t->after_thunks);
     for (int k = 0; k < b->n; k++) {
         s->how[x->how[k]]++;
-        if (x->how[k] == BT_HELPED)
+        if (x->how[k] == BT_HELPED || x->how[k] == BT_EVENT)
             t->rows[b->insn[k].row].translated++;
     }
 }
