@@ -291,7 +291,8 @@ static void read_hash(struct in *s, struct vector *v)
     }
 }
 
-static void read_test(struct in *s, struct vector *v, char *cpu, size_t cpu_size)
+/* meta, if any: gets what the file says of itself. */
+static void read_test(struct in *s, struct vector *v, struct vector_meta *meta)
 {
     char key[32], word[32];
     bool saw[2] = {false};
@@ -326,8 +327,10 @@ static void read_test(struct in *s, struct vector *v, char *cpu, size_t cpu_size
             v->env = !strcmp(word, "real")   ? VENV_REAL
                      : !strcmp(word, "user") ? VENV_USER
                                              : VENV_OTHER;
-        } else if (!strcmp(key, "cpu") && cpu) {
-            string(s, cpu, cpu_size);
+        } else if (!strcmp(key, "cpu") && meta) {
+            string(s, meta->cpu, sizeof(meta->cpu));
+        } else if (!strcmp(key, "processor") && meta) {
+            string(s, meta->cpu_name, sizeof(meta->cpu_name));
         } else {
             skip_value(s);
         }
@@ -336,13 +339,13 @@ static void read_test(struct in *s, struct vector *v, char *cpu, size_t cpu_size
         oops(s, saw[0] ? "final state (there is none)" : "initial state (there is none)");
 }
 
-static enum status parse(const struct vector_file *f, u32 k, struct vector *v, char *cpu,
-                         size_t cpu_size, struct error *err)
+static enum status parse(const struct vector_file *f, u32 k, struct vector *v,
+                         struct vector_meta *meta, struct error *err)
 {
     const char *p = (const char *)f->data + f->tests[k].at;
     struct in s = {p, p + f->tests[k].len, NULL};
     memset(v->init.xsave, 0, sizeof(v->init.xsave));
-    read_test(&s, v, cpu, cpu_size);
+    read_test(&s, v, meta);
     if (s.bad)
         return fail(err, ST_FORMAT, "%s: test %u: bad %s", f->name, k, s.bad);
     return ST_OK;
@@ -350,7 +353,7 @@ static enum status parse(const struct vector_file *f, u32 k, struct vector *v, c
 
 enum status json_read(const struct vector_file *f, u32 k, struct vector *v, struct error *err)
 {
-    return parse(f, k, v, NULL, 0, err);
+    return parse(f, k, v, NULL, err);
 }
 
 enum status json_index(struct vector_file *f, struct error *err)
@@ -370,13 +373,11 @@ enum status json_index(struct vector_file *f, struct error *err)
     /* the public layout has no heading: what is common to all is taken from the first */
     if (f->n_tests) {
         struct vector v;
-        char cpu[sizeof(f->meta.cpu)] = "";
         vector_init(&v);
         v.bits = 16;
-        enum status st = parse(f, 0, &v, cpu, sizeof(cpu), err);
+        enum status st = parse(f, 0, &v, &f->meta, err);
         f->meta.bits = v.bits;
         f->meta.env = v.env;
-        memcpy(f->meta.cpu, cpu, sizeof(cpu));
         vector_free(&v);
         return st;
     }
@@ -491,7 +492,7 @@ static void put_string(struct buf *b, const char *p)
     buf_u8(b, '"');
 }
 
-void json_put_test(struct buf *b, const struct vector_meta *m, const struct vector *v)
+void json_put_test(struct buf *b, const struct vector_meta *m, const struct vector *v, bool first)
 {
     static const u8 zero[CPU_XSAVE_SIZE];
     buf_text(b, "{\"idx\": %u, \"name\": ", v->index);
@@ -499,6 +500,10 @@ void json_put_test(struct buf *b, const struct vector_meta *m, const struct vect
     if (m->cpu[0]) {
         buf_text(b, ", \"cpu\": ");
         put_string(b, m->cpu);
+    }
+    if (first && m->cpu_name[0]) {
+        buf_text(b, ", \"processor\": ");
+        put_string(b, m->cpu_name);
     }
     if (v->bits != 16 || v->env != VENV_REAL)
         buf_text(b, ", \"mode\": %d, \"env\": \"%s\"", v->bits,

@@ -320,7 +320,7 @@ enum status vector_write(struct vector_out *o, const struct vector *v, struct er
         moo_put_test(&o->body, &o->meta, v);
     } else {
         buf_text(&o->body, o->n ? ",\n" : "[\n");
-        json_put_test(&o->body, &o->meta, v);
+        json_put_test(&o->body, &o->meta, v, !o->n);
     }
     o->n++;
     if (o->body.len > MAX_FILE - (1 << 20))

@@ -46,6 +46,7 @@ bool json_masks(const char *text, size_t len, u16 mask[256][8]);
 /* What stands before the first test, of n tests in all; one test. */
 void moo_put_head(struct buf *b, const struct vector_meta *m, u32 n);
 void moo_put_test(struct buf *b, const struct vector_meta *m, const struct vector *v);
-void json_put_test(struct buf *b, const struct vector_meta *m, const struct vector *v);
+/* first: of the file, which has what MOO has in its head. */
+void json_put_test(struct buf *b, const struct vector_meta *m, const struct vector *v, bool first);
 
 #endif

@@ -25,6 +25,7 @@ void record_help(FILE *f)
         "our engines with it, and writes what it did as vectors for 'trivisor check'\n"
         "(docs/recording.md). The status is 0 if the engines agree everywhere, 1 if not.\n\n"
         "  --out DIR        write DIR/32/ROW.moo.gz and DIR/64/ROW.moo.gz; else compare only\n"
+        "  --format moo|json  of those files: MOO chunks (default), or ROW.json.gz\n"
         "  --rows GLOB      only rows of the instruction table of that name (CMP*)\n"
         "  --per-form N     cases for each encoding form (default 16)\n"
         "  --seed S         other cases (default 1)\n"
@@ -38,6 +39,7 @@ void record_help(FILE *f)
 struct options {
     struct session_config cfg;
     const char *out, *report;
+    enum vector_format format;
     u64 show;
     bool list, help;
 };
@@ -57,8 +59,8 @@ static enum status parse(int argc, char **argv, struct options *o, struct error 
             *(a[1] == 'l' ? &o->list : &o->help) = true;
             continue;
         }
-        static const char *const known[] = {"-out",  "-rows", "-per-form", "-seed",
-                                            "-bits", "-show", "-report",   NULL};
+        static const char *const known[] = {"-out",  "-rows",   "-per-form", "-seed", "-bits",
+                                            "-show", "-report", "-format",   NULL};
         const char *const *p = known;
         while (*p && strcmp(*p, a))
             p++;
@@ -76,6 +78,10 @@ static enum status parse(int argc, char **argv, struct options *o, struct error 
             o->cfg.rows = v;
         else if (!strcmp(a, "-report"))
             o->report = v;
+        else if (!strcmp(a, "-format") && strcmp(v, "moo") && strcmp(v, "json"))
+            return fail(err, ST_INVAL, "--format is moo or json, not '%s'", v);
+        else if (!strcmp(a, "-format"))
+            o->format = *v == 'j' ? VECTOR_JSON : VECTOR_MOO;
         else if (!parse_number(v, !strcmp(a, "-seed") ? ~0ull : 100000, &n))
             return fail(err, ST_INVAL, "-%s: '%s' is no number that fits", a, v);
         else if (!strcmp(a, "-seed"))
@@ -133,10 +139,10 @@ static enum status open_file(struct writer *w, int b, const char *row, struct er
     snprintf(meta.mnemonic, sizeof(meta.mnemonic), "%.8s", row);
     memcpy(meta.cpu_name, w->cpu, sizeof(meta.cpu_name));
     meta.cpu_name[sizeof(meta.cpu_name) - 1] = 0;
-    if (snprintf(path, sizeof(path), "%s/%d/%s.moo.gz", w->o->out, meta.bits, row) >=
-        (int)sizeof(path))
+    if (snprintf(path, sizeof(path), "%s/%d/%s.%s.gz", w->o->out, meta.bits, row,
+                 w->o->format == VECTOR_JSON ? "json" : "moo") >= (int)sizeof(path))
         return fail(err, ST_INVAL, "%s: too long", w->o->out);
-    return vector_create(path, VECTOR_MOO, &meta, &w->out[b], err);
+    return vector_create(path, w->o->format, &meta, &w->out[b], err);
 }
 
 bool record_vector(const struct session_case *x, struct disasm *dis, struct vector *v)
@@ -298,6 +304,10 @@ int cmd_record(int argc, char **argv)
 
     if (parse(argc, argv, &o, &err) != ST_OK) {
         log_error("%s", err.msg);
+        return STATUS_USAGE;
+    }
+    if (o.format == VECTOR_JSON && !o.out) {
+        log_error("--format json needs --out");
         return STATUS_USAGE;
     }
     if (o.help) {

@@ -70,7 +70,8 @@ static void same_state(const struct vector_state *a, const struct vector_state *
 
 static void round_trip(int bits, enum vector_format format, const char *end)
 {
-    struct vector_meta m = {.bits = bits, .env = bits == 64 ? VENV_USER : VENV_REAL};
+    struct vector_meta m = {
+        .bits = bits, .env = bits == 64 ? VENV_USER : VENV_REAL, .cpu_name = "some \"processor\""};
     struct vector v, w;
     struct vector_out *o;
     struct vector_file *f;
@@ -89,6 +90,7 @@ static void round_trip(int bits, enum vector_format format, const char *end)
     unlink(path);
     cr_assert_eq(vector_count(f), 2);
     cr_assert_str_eq(vector_meta(f)->cpu, m.cpu);
+    cr_assert_str_eq(vector_meta(f)->cpu_name, m.cpu_name);
     vector_init(&w);
     cr_assert(vector_read(f, 1, &w, &err) == ST_OK, "%s", err.msg);
     cr_assert(w.index == 7 && w.bits == v.bits && w.env == v.env && w.len == 3);

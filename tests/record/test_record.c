@@ -3,6 +3,7 @@
  */
 #include <criterion/criterion.h>
 
+#include "frontends/check/vector.h"
 #include "frontends/cli_priv.h"
 #include "frontends/record/layout.h"
 #include "frontends/record/ours.h"
@@ -222,8 +223,69 @@ Test(command, what_is_recorded_passes_check)
     cr_expect_eq(system(cmd), 0);
 }
 
+/* The tests of one file, with what check compares. */
+static void same_vectors(const char *dir, const char *row)
+{
+    struct vector_file *f[2];
+    struct vector v[2];
+    struct error err;
+    char path[128];
+    for (int k = 0; k < 2; k++) {
+        snprintf(path, sizeof(path), "%s/64/%s.%s.gz", dir, row, k ? "json" : "moo");
+        cr_assert_eq(vector_open(path, &f[k], &err), ST_OK, "%s", err.msg);
+        vector_init(&v[k]);
+    }
+    cr_assert(vector_count(f[0]) > 10 && vector_count(f[0]) == vector_count(f[1]));
+    cr_expect_str_eq(vector_meta(f[0])->cpu_name, vector_meta(f[1])->cpu_name);
+    cr_expect_str_eq(vector_meta(f[0])->cpu, vector_meta(f[1])->cpu);
+    for (u32 t = 0; t < vector_count(f[0]); t++) {
+        for (int k = 0; k < 2; k++)
+            cr_assert_eq(vector_read(f[k], t, &v[k], &err), ST_OK, "%s", err.msg);
+        const struct vector_state *a = &v[0].init, *b = &v[1].init;
+        for (int end = 0; end < 2; end++, a = &v[0].final, b = &v[1].final) {
+            cr_expect(a->have == b->have && a->n_cells == b->n_cells);
+            for (int r = 0; r < VREG_COUNT; r++)
+                cr_expect(!(a->have >> r & 1) || a->reg[r] == b->reg[r]);
+            for (u32 k = 0; k < a->n_cells; k++)
+                cr_expect(a->cells[k].addr == b->cells[k].addr &&
+                          a->cells[k].value == b->cells[k].value);
+            cr_expect(!memcmp(a->xsave, b->xsave, sizeof(a->xsave)));
+        }
+        cr_expect(v[0].ex.number == v[1].ex.number && v[0].ex.error == v[1].ex.error &&
+                  v[0].ex.fault_addr == v[1].ex.fault_addr);
+        cr_expect_str_eq(v[0].name, v[1].name);
+        cr_expect_eq(v[0].mask.reg[VREG_RFLAGS], v[1].mask.reg[VREG_RFLAGS]);
+    }
+    for (int k = 0; k < 2; k++) {
+        vector_free(&v[k]);
+        vector_close(f[k]);
+    }
+}
+
+Test(command, json_says_the_same)
+{
+    char dir[] = "/tmp/record-XXXXXX", cmd[128];
+    host_close(open_host());
+    cr_assert(mkdtemp(dir));
+    for (int k = 0; k < 2; k++) {
+        char *args[] = {"--rows", "DIV*",     "--per-form",       "4",          "--out",
+                        dir,      "--format", k ? "json" : "moo", "--no-verify"};
+        cr_expect_eq(cmd_record(9, args), 0);
+    }
+    same_vectors(dir, "DIV");
+    same_vectors(dir, "DIVPS");
+    snprintf(cmd, sizeof(cmd), "rm %s/*/*.moo.gz", dir);
+    cr_expect_eq(system(cmd), 0);
+    char *check[] = {"--quiet", "--cpu", "host", dir};
+    cr_expect_eq(cmd_check(4, check), 0);
+    snprintf(cmd, sizeof(cmd), "rm -r %s", dir);
+    cr_expect_eq(system(cmd), 0);
+}
+
 Test(command, mistakes)
 {
+    cr_expect_eq(cmd_record(2, (char *[]){"--format", "xml"}), STATUS_USAGE);
+    cr_expect_eq(cmd_record(2, (char *[]){"--format", "json"}), STATUS_USAGE);
     cr_expect_eq(cmd_record(1, (char *[]){"--rwos"}), STATUS_USAGE);
     cr_expect_eq(cmd_record(1, (char *[]){"--rows"}), STATUS_USAGE);
     cr_expect_eq(cmd_record(2, (char *[]){"--bits", "16"}), STATUS_USAGE);
