@@ -54,7 +54,7 @@ struct drive_spec {
 
 enum {
     MAX_DRIVES = VM_MAX_IDE + VM_MAX_FLOPPY + VM_MAX_VIRTIO_DISKS,
-    MAX_STREAMS = VM_MAX_SERIAL + 1
+    MAX_STREAMS = VM_MAX_SERIAL + 1 + VM_MAX_VIRTIO_PORTS
 };
 
 struct run_options {
@@ -64,6 +64,11 @@ struct run_options {
     const char *serial[VM_MAX_SERIAL];
     int n_serial;
     const char *debugcon;
+    struct virtio_port_spec {
+        const char *dev;
+        char name[32]; /* "": a console */
+    } virtio_port[VM_MAX_VIRTIO_PORTS];
+    int n_virtio_ports;
     const char *name;
     const char *gdb; /* -gdb's argument */
     bool hold;       /* -S */

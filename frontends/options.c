@@ -232,6 +232,33 @@ static enum status take_virtio_rng(struct run_options *o, const char *arg, struc
     return ST_OK;
 }
 
+static enum status add_port(struct run_options *o, const char *name, size_t len, const char *dev,
+                            struct error *err)
+{
+    struct virtio_port_spec *p = &o->virtio_port[o->n_virtio_ports];
+    if (o->n_virtio_ports == VM_MAX_VIRTIO_PORTS)
+        return fail(err, ST_INVAL, "a machine has at most %d virtio consoles and ports",
+                    VM_MAX_VIRTIO_PORTS);
+    p->dev = dev;
+    snprintf(p->name, sizeof(p->name), "%.*s", (int)len, name);
+    o->n_virtio_ports++;
+    return ST_OK;
+}
+
+static enum status take_virtio_console(struct run_options *o, const char *arg, struct error *err)
+{
+    return add_port(o, "", 0, arg, err);
+}
+
+static enum status take_virtio_port(struct run_options *o, const char *arg, struct error *err)
+{
+    size_t len = strcspn(arg, ",");
+    if (!len || len >= sizeof(o->virtio_port[0].name) || !arg[len])
+        return fail(err, ST_INVAL, "'%s': wants NAME,DEV with a name of up to %zu characters", arg,
+                    sizeof(o->virtio_port[0].name) - 1);
+    return add_port(o, arg, len, arg + len + 1, err);
+}
+
 /* ---- console -------------------------------------------------------------------------------- */
 static enum status take_serial(struct run_options *o, const char *arg, struct error *err)
 {
@@ -418,6 +445,10 @@ static const struct option options[] = {
     {"snapshot", NULL, DRIVES, take_snapshot, "keep all writes in memory, lose them at the end"},
 
     {"virtio-rng", NULL, VIRTIO, take_virtio_rng, "a source of random bytes"},
+    {"virtio-console", "DEV", VIRTIO, take_virtio_console,
+     "next paravirtual console (hvc0, ... in Linux); DEV as for -serial"},
+    {"virtio-port", "NAME,DEV", VIRTIO, take_virtio_port,
+     "a byte stream that the guest has as /dev/virtio-ports/NAME"},
 
     {"nographic", NULL, CONSOLE, take_nographic, "no window; serial port 0 on the terminal"},
     {"display", "none", CONSOLE, take_display, "no window; this build has no other display"},

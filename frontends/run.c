@@ -134,10 +134,20 @@ static enum status open_streams(struct session *s, struct error *err)
     }
     for (int k = 0; k < o->n_serial; k++)
         on_terminal += stream_is_stdio(o->serial[k]);
+    for (int k = 0; k < o->n_virtio_ports; k++)
+        on_terminal += stream_is_stdio(o->virtio_port[k].dev);
     if (on_terminal > 1)
         return fail(err, ST_INVAL, "-serial: only one port can be on stdio");
     for (int k = 0; !st && k < o->n_serial; k++)
         st = open_stream(s, o->serial[k], names[k], false, &o->cfg.serial[k], err);
+    for (int k = 0; !st && k < o->n_virtio_ports; k++) {
+        const struct virtio_port_spec *p = &o->virtio_port[k];
+        struct vm_virtio_port *to = &o->cfg.virtio.port[k];
+        st = open_stream(s, p->dev, p->name[0] ? p->name : "virtio-console", false, &to->chr, err);
+        to->console = !p->name[0];
+        to->name = p->name;
+        o->cfg.virtio.n_ports = k + 1;
+    }
     if (!st && o->debugcon)
         st = open_stream(s, o->debugcon, "debugcon", true, &o->cfg.debugcon, err);
     return st;

@@ -5,6 +5,7 @@
  */
 #include "machine/virtio.h"
 #include "devices/virtio/blk.h"
+#include "devices/virtio/console.h"
 #include "devices/virtio/rng.h"
 #include "devices/virtio/virtio.h"
 #include "machine/vm_priv.h"
@@ -20,7 +21,7 @@ void vm_place_virtio(struct vm *vm, struct virtio_dev *v)
 enum status virtio_add_devices(struct vm *vm, struct error *err)
 {
     const struct vm_virtio *c = &vm->cfg.virtio;
-    bool wanted = c->rng;
+    bool wanted = c->rng || c->n_ports;
 
     for (int k = 0; k < VM_MAX_VIRTIO_DISKS; k++)
         wanted |= c->disk[k].block != NULL;
@@ -28,6 +29,13 @@ enum status virtio_add_devices(struct vm *vm, struct error *err)
         return fail(err, ST_UNSUP, "this machine has no place for virtio devices");
     if (c->rng)
         vm_place_virtio(vm, virtio_rng_new(vm->cfg.icount));
+    if (c->n_ports) {
+        struct virtio_console_port port[VM_MAX_VIRTIO_PORTS];
+        for (int k = 0; k < c->n_ports; k++)
+            port[k] =
+                (struct virtio_console_port){c->port[k].chr, c->port[k].name, c->port[k].console};
+        vm_place_virtio(vm, virtio_console_new(port, c->n_ports));
+    }
     return ST_OK;
 }
 

@@ -10,7 +10,7 @@
 #include "base/types.h"
 #include "bus/backend.h"
 
-enum { VM_MAX_VIRTIO_DISKS = 8 };
+enum { VM_MAX_VIRTIO_DISKS = 8, VM_MAX_VIRTIO_PORTS = 8 };
 
 struct vm_virtio_disk {
     struct block *block; /* owned by the VM once vm_new succeeded; NULL: none */
@@ -19,10 +19,19 @@ struct vm_virtio_disk {
     int queues;  /* 1..16; 0 stands for 1 */
 };
 
+/* A port of the virtio console. */
+struct vm_virtio_port {
+    struct chardev *chr; /* borrowed until vm_free; NULL: connected to nothing */
+    const char *name;    /* of a plain stream; NULL: none */
+    bool console;        /* a terminal: hvc0, hvc1 ... */
+};
+
 /* Strings are used during vm_new only. */
 struct vm_virtio {
     struct vm_virtio_disk disk[VM_MAX_VIRTIO_DISKS];
-    bool rng; /* icount: the same bytes in every run */
+    struct vm_virtio_port port[VM_MAX_VIRTIO_PORTS];
+    int n_ports; /* 0: no console device */
+    bool rng;    /* icount: the same bytes in every run */
 };
 
 #endif
