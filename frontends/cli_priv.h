@@ -69,6 +69,8 @@ struct run_options {
         char name[32]; /* "": a console */
     } virtio_port[VM_MAX_VIRTIO_PORTS];
     int n_virtio_ports;
+    char *shares[VM_MAX_SHARES]; /* what cfg.virtio.share points into */
+    int n_shares;
     const char *name;
     const char *gdb; /* -gdb's argument */
     bool hold;       /* -S */

@@ -259,6 +259,54 @@ static enum status take_virtio_port(struct run_options *o, const char *arg, stru
     return add_port(o, arg, len, arg + len + 1, err);
 }
 
+/* PATH[,tag=TAG][,ro], or the keys of QEMU's -virtfs. */
+static enum status take_share(struct run_options *o, const char *arg, struct error *err)
+{
+    static const char *const keys[] = {"path",     "tag", "mount_tag",      "ro", "rw",
+                                       "readonly", "id",  "security_model", NULL};
+    char *list, *key, *value;
+    bool first = true, word;
+    if (o->n_shares == VM_MAX_SHARES)
+        return fail(err, ST_INVAL, "a machine shares at most %d folders", VM_MAX_SHARES);
+    struct vm_share *s = &o->cfg.virtio.share[o->n_shares];
+    list = o->shares[o->n_shares] = strdup(arg);
+    if (!list)
+        return fail(err, ST_NOMEM, "out of memory");
+    o->n_shares++;
+    s->tag = o->n_shares == 1 ? "share" : NULL;
+    for (; next_pair(&list, &key, &value); first = false) {
+        if (first && !strcmp(key, "local") && !value)
+            continue; /* -virtfs local,... */
+        if (!strcmp(key, "path") && value && *value)
+            s->path = value;
+        else if ((!strcmp(key, "tag") || !strcmp(key, "mount_tag")) && value)
+            s->tag = value;
+        else if ((!strcmp(key, "ro") || !strcmp(key, "rw")) && !value)
+            s->readonly = key[1] == 'o';
+        else if (!strcmp(key, "readonly") && (!value || parse_on_off(value, &word)))
+            s->readonly = !value || word;
+        else if (!strcmp(key, "id") || (!strcmp(key, "security_model") && value &&
+                                        (!strcmp(value, "none") || !strcmp(value, "passthrough"))))
+            continue;
+        else if (first && !value)
+            s->path = key;
+        else {
+            const char *near = nearest(key, keys);
+            return fail(err, ST_INVAL, "'%s': wants PATH[,tag=TAG][,ro]%s%s%s", key,
+                        near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
+        }
+    }
+    if (!s->path || !*s->path)
+        return fail(err, ST_INVAL, "wants a folder");
+    if (!s->tag)
+        return fail(err, ST_INVAL, "%s: every folder but the first wants tag=TAG", s->path);
+    for (int k = 0; k < o->n_shares - 1; k++)
+        if (!strcmp(o->cfg.virtio.share[k].tag, s->tag))
+            return fail(err, ST_INVAL, "%s and %s have the same tag", o->cfg.virtio.share[k].path,
+                        s->path);
+    return ST_OK;
+}
+
 /* ---- console -------------------------------------------------------------------------------- */
 static enum status take_serial(struct run_options *o, const char *arg, struct error *err)
 {
@@ -445,6 +493,10 @@ static const struct option options[] = {
     {"snapshot", NULL, DRIVES, take_snapshot, "keep all writes in memory, lose them at the end"},
 
     {"virtio-rng", NULL, VIRTIO, take_virtio_rng, "a source of random bytes"},
+    {"share", "PATH[,tag=TAG][,ro]", VIRTIO, take_share,
+     "a folder of the host, in the guest: mount -t 9p -o trans=virtio,\n"
+     "version=9p2000.L TAG DIR (default TAG: share)"},
+    {"virtfs", "local,KEYS", VIRTIO, take_share, NULL},
     {"virtio-console", "DEV", VIRTIO, take_virtio_console,
      "next paravirtual console (hvc0, ... in Linux); DEV as for -serial"},
     {"virtio-port", "NAME,DEV", VIRTIO, take_virtio_port,
@@ -620,5 +672,7 @@ void options_free(struct run_options *o)
 {
     for (int k = 0; k < o->n_drives; k++)
         drive_free(&o->drives[k]);
+    for (int k = 0; k < o->n_shares; k++)
+        free(o->shares[k]);
     free(o->engine);
 }

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -63,6 +64,16 @@ static void catch_signals(void)
     sigemptyset(&toggle.sa_mask);
     sigaction(SIGUSR1, &toggle, NULL);
     signal(SIGPIPE, SIG_IGN);
+}
+
+/* A shared folder's files may want many descriptors. */
+static void raise_file_limit(void)
+{
+    struct rlimit lim;
+    if (getrlimit(RLIMIT_NOFILE, &lim) == 0) {
+        lim.rlim_cur = lim.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &lim);
+    }
 }
 
 /* ---- before the start ----------------------------------------------------------------------- */
@@ -164,6 +175,8 @@ static enum status start(struct session *s, struct error *err)
         st = drives_open(&s->o, err);
     if (!st)
         st = open_streams(s, err);
+    if (s->o.n_shares)
+        raise_file_limit();
     if (!st) {
         st = vm_new(&s->o.cfg, &s->vm, err);
         if (!st) { /* the images are the machine's now */

@@ -6,6 +6,7 @@
 #include "machine/virtio.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/console.h"
+#include "devices/virtio/p9.h"
 #include "devices/virtio/rng.h"
 #include "devices/virtio/virtio.h"
 #include "machine/vm_priv.h"
@@ -25,6 +26,8 @@ enum status virtio_add_devices(struct vm *vm, struct error *err)
 
     for (int k = 0; k < VM_MAX_VIRTIO_DISKS; k++)
         wanted |= c->disk[k].block != NULL;
+    for (int k = 0; k < VM_MAX_SHARES; k++)
+        wanted |= c->share[k].path != NULL;
     if (wanted && !vm->place_virtio)
         return fail(err, ST_UNSUP, "this machine has no place for virtio devices");
     if (c->rng)
@@ -35,6 +38,16 @@ enum status virtio_add_devices(struct vm *vm, struct error *err)
             port[k] =
                 (struct virtio_console_port){c->port[k].chr, c->port[k].name, c->port[k].console};
         vm_place_virtio(vm, virtio_console_new(port, c->n_ports));
+    }
+    for (int k = 0; k < VM_MAX_SHARES; k++) {
+        const struct vm_share *s = &c->share[k];
+        struct virtio_dev *v;
+        if (!s->path)
+            continue;
+        enum status st = virtio_9p_new(s->path, s->tag, s->readonly, &v, err);
+        if (st != ST_OK)
+            return st;
+        vm_place_virtio(vm, v);
     }
     return ST_OK;
 }

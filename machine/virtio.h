@@ -10,7 +10,7 @@
 #include "base/types.h"
 #include "bus/backend.h"
 
-enum { VM_MAX_VIRTIO_DISKS = 8, VM_MAX_VIRTIO_PORTS = 8 };
+enum { VM_MAX_VIRTIO_DISKS = 8, VM_MAX_VIRTIO_PORTS = 8, VM_MAX_SHARES = 8 };
 
 struct vm_virtio_disk {
     struct block *block; /* owned by the VM once vm_new succeeded; NULL: none */
@@ -26,12 +26,19 @@ struct vm_virtio_port {
     bool console;        /* a terminal: hvc0, hvc1 ... */
 };
 
+/* A folder of the host that the guest can mount. */
+struct vm_share {
+    const char *path, *tag; /* path NULL: none */
+    bool readonly;
+};
+
 /* Strings are used during vm_new only. */
 struct vm_virtio {
     struct vm_virtio_disk disk[VM_MAX_VIRTIO_DISKS];
     struct vm_virtio_port port[VM_MAX_VIRTIO_PORTS];
     int n_ports; /* 0: no console device */
-    bool rng;    /* icount: the same bytes in every run */
+    struct vm_share share[VM_MAX_SHARES];
+    bool rng; /* icount: the same bytes in every run */
 };
 
 #endif
