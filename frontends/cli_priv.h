@@ -57,6 +57,8 @@ enum {
     MAX_STREAMS = VM_MAX_SERIAL + 1 + VM_MAX_VIRTIO_PORTS
 };
 
+struct nic; /* net/net.h */
+
 struct run_options {
     struct vm_config cfg; /* all but drives, serial and debugcon */
     struct drive_spec drives[MAX_DRIVES];
@@ -71,6 +73,9 @@ struct run_options {
     int n_virtio_ports;
     char *shares[VM_MAX_SHARES]; /* what cfg.virtio.share points into */
     int n_shares;
+    struct nic *nics[VM_MAX_NIC];
+    int n_nics;
+    bool no_nic; /* -nic none */
     const char *name;
     const char *gdb; /* -gdb's argument */
     bool hold;       /* -S */

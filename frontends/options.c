@@ -5,6 +5,7 @@
  */
 #include "frontends/cli_priv.h"
 #include "frontends/gdb/gdb.h"
+#include "frontends/net/net.h"
 #include "machine/views.h"
 #include "base/log.h"
 
@@ -12,7 +13,7 @@
 #include <string.h>
 #include <time.h>
 
-enum topic { MACHINE, BOOT, DRIVES, VIRTIO, CONSOLE, TIME, RUN, N_TOPICS };
+enum topic { MACHINE, BOOT, DRIVES, NETWORK, VIRTIO, CONSOLE, TIME, RUN, N_TOPICS };
 
 struct option {
     const char *name;
@@ -223,6 +224,31 @@ static enum status take_snapshot(struct run_options *o, const char *arg, struct 
 {
     o->snapshot = true;
     return ST_OK;
+}
+
+/* ---- network -------------------------------------------------------------------------------- */
+static enum status take_nic(struct run_options *o, const char *arg, struct error *err)
+{
+    struct nic *n;
+    enum status st = nic_parse(arg, &n, err);
+    if (st)
+        return st;
+    o->no_nic |= !n;
+    if (n && o->n_nics == VM_MAX_NIC) {
+        nic_free(n);
+        return fail(err, ST_INVAL, "a machine has at most %d network cards", VM_MAX_NIC);
+    }
+    if (n)
+        o->nics[o->n_nics++] = n;
+    if (o->no_nic && o->n_nics)
+        return fail(err, ST_INVAL, "'none' and cards do not go together");
+    return ST_OK;
+}
+
+static enum status take_net(struct run_options *o, const char *arg, struct error *err)
+{
+    return !strcmp(arg, "none") ? take_nic(o, arg, err)
+                                : fail(err, ST_INVAL, "only 'none' is known; cards: see -nic");
 }
 
 /* ---- paravirtual devices --------------------------------------------------------------------- */
@@ -448,9 +474,8 @@ static enum status take_help(struct run_options *o, const char *arg, struct erro
 
 /* ---- the table ------------------------------------------------------------------------------ */
 static const char *const topics[N_TOPICS] = {
-    "Machine",        "Firmware and direct boot", "Disks",
-    "Virtio devices", "Console and serial ports", "Time",
-    "Running",
+    "Machine",        "Firmware and direct boot", "Disks", "Network",
+    "Virtio devices", "Console and serial ports", "Time",  "Running",
 };
 
 static const struct option options[] = {
@@ -491,6 +516,15 @@ static const struct option options[] = {
      "readonly=on|off,snapshot=on|off,format=raw (a comma in PATH: two);\n"
      "for virtio also serial=TEXT,queues=N"},
     {"snapshot", NULL, DRIVES, take_snapshot, "keep all writes in memory, lose them at the end"},
+
+    {"nic", "KIND[,KEYS]", NETWORK, take_nic,
+     "a network card (up to 4): user, tap,ifname=NAME, none (default), or\n"
+     "socket,udp=ADDRESS:PORT,localaddr=ADDRESS:PORT. KEYS of all:\n"
+     "model=e1000|virtio, mac=ADDRESS; of user: restrict=on|off,\n"
+     "hostfwd=[tcp|udp]:[ADDRESS]:PORT-[ADDRESS]:PORT (host's, guest's),\n"
+     "net=, host=, dns=, dhcpstart=, ipv6=on|off, hostname=, domainname=,\n"
+     "tftp=DIRECTORY, bootfile=NAME"},
+    {"net", "none", NETWORK, take_net, NULL},
 
     {"virtio-rng", NULL, VIRTIO, take_virtio_rng, "a source of random bytes"},
     {"share", "PATH[,tag=TAG][,ro]", VIRTIO, take_share,
@@ -674,5 +708,7 @@ void options_free(struct run_options *o)
         drive_free(&o->drives[k]);
     for (int k = 0; k < o->n_shares; k++)
         free(o->shares[k]);
+    for (int k = 0; k < o->n_nics; k++)
+        nic_free(o->nics[k]);
     free(o->engine);
 }

@@ -3,6 +3,7 @@
  */
 #include "frontends/cli_priv.h"
 #include "frontends/gdb/gdb.h"
+#include "frontends/net/net.h"
 #include "frontends/stream_priv.h"
 #include "machine/views.h"
 #include "base/log.h"
@@ -177,6 +178,8 @@ static enum status start(struct session *s, struct error *err)
         st = open_streams(s, err);
     if (s->o.n_shares)
         raise_file_limit();
+    for (int k = 0; !st && k < s->o.n_nics; k++)
+        st = nic_open(s->o.nics[k], k, &s->o.cfg.nic[k], err);
     if (!st) {
         st = vm_new(&s->o.cfg, &s->vm, err);
         if (!st) { /* the images are the machine's now */
@@ -200,6 +203,9 @@ static enum status start(struct session *s, struct error *err)
                 term_raw();
         if (!io_start(s->io, s->vm))
             st = fail(err, ST_NOMEM, "cannot start a thread");
+        for (int k = 0; !st && k < s->o.n_nics; k++)
+            if (!nic_start(s->o.nics[k], s->vm))
+                st = fail(err, ST_NOMEM, "cannot start a thread");
     }
     return st;
 }
@@ -208,6 +214,8 @@ static void finish(struct session *s)
 {
     if (s->io)
         io_stop(s->io);
+    for (int k = 0; k < s->o.n_nics; k++)
+        nic_stop(s->o.nics[k]);
     term_restore();
     running = NULL;
     gdb_close(s->gdb);

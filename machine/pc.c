@@ -260,13 +260,18 @@ static void power_off(void *ctx)
     vm_event(ctx, EV_POWEROFF);
 }
 
-/* The lowest slot that is free: the built-in chips have 0 to 2. */
-static struct device *place_virtio(struct vm *vm, struct virtio_dev *v)
+/* The built-in chips have 0 to 2. */
+int pc_free_slot(const struct vm *vm)
 {
     int slot = FIRST_FREE_SLOT;
     while (pci_find(vm->pci, PCI_DEVFN(slot, 0)))
         slot++;
-    return virtio_pci_new(vm->pci, PCI_DEVFN(slot, 0), vm->mem, v);
+    return PCI_DEVFN(slot, 0);
+}
+
+static struct device *place_virtio(struct vm *vm, struct virtio_dev *v)
+{
+    return virtio_pci_new(vm->pci, pc_free_slot(vm), vm->mem, v);
 }
 
 static void add_pci(struct vm *vm)

@@ -216,6 +216,8 @@ enum status vm_new(const struct vm_config *c, struct vm **out, struct error *err
         st = vm_power_on(vm, err);
     if (st == ST_OK)
         st = virtio_add_devices(vm, err);
+    if (st == ST_OK)
+        st = net_add_cards(vm, err);
     if (st == ST_OK && !c->bare)
         st = pc_attach_drives(vm, err);
     if (st == ST_OK)

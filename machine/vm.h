@@ -13,9 +13,17 @@
 #include "bus/backend.h"
 #include "machine/virtio.h"
 
-enum { VM_MAX_IDE = 4, VM_MAX_FLOPPY = 2, VM_MAX_SERIAL = 4 };
+enum { VM_MAX_IDE = 4, VM_MAX_FLOPPY = 2, VM_MAX_SERIAL = 4, VM_MAX_NIC = 4 };
 
 enum vm_boot { VM_BOOT_DISK = 'c', VM_BOOT_CDROM = 'd', VM_BOOT_FLOPPY = 'a', VM_BOOT_NET = 'n' };
+
+enum vm_nic_model { VM_NIC_NONE, VM_NIC_E1000, VM_NIC_VIRTIO };
+
+struct vm_nic {
+    enum vm_nic_model model;
+    u8 mac[6];
+    struct netdev *net; /* borrowed until vm_free; NULL: a card without a cable */
+};
 
 struct vm_drive {
     struct block *block; /* owned by the VM once vm_new succeeded; NULL: none (empty if cdrom) */
@@ -53,6 +61,7 @@ struct vm_config {
     struct vm_drive ide[VM_MAX_IDE]; /* primary master, primary slave, secondary master, slave */
     struct block *floppy[VM_MAX_FLOPPY];
     struct vm_virtio virtio;
+    struct vm_nic nic[VM_MAX_NIC];
     char boot_order[8]; /* letters of enum vm_boot, first first; "" = "cda" */
     struct chardev *serial[VM_MAX_SERIAL];
     struct chardev *debugcon; /* port 0x402 (Bochs, SeaBIOS) and 0xe9 */

@@ -134,6 +134,13 @@ void pc_fill_fw_cfg(struct vm *vm);
 /* After reset, before a direct boot. */
 void pc_setup_without_firmware(struct vm *vm);
 
+/* The lowest slot that is free, as a devfn. */
+int pc_free_slot(const struct vm *vm);
+
+/* ---- network cards: net.c ----------------------------------------------------------------------
+ */
+enum status net_add_cards(struct vm *vm, struct error *err);
+
 /* ---- virtio devices: virtio.c ------------------------------------------------------------------
  */
 /* Adds a device, which the VM owns from now on, and its transport. The board must have a place. */

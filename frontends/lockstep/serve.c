@@ -8,6 +8,7 @@
 #include "frontends/lockstep/lockstep_priv.h"
 #include "machine/lockstep.h"
 #include "machine/trace.h"
+#include "frontends/net/net.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -308,6 +309,8 @@ static enum status start(struct server *s, const char *engine, const char *plant
     s->o.cfg.no_reboot = true;
     s->o.cfg.serial[0] = &s->serial;
     s->o.cfg.debugcon = &s->debugcon;
+    for (int k = 0; k < s->o.n_nics; k++) /* what comes from outside would not repeat */
+        nic_card(s->o.nics[k], k, &s->o.cfg.nic[k]);
     st = drives_open(&s->o, err);
     if (!st) {
         st = vm_new(&s->o.cfg, &s->vm, err);

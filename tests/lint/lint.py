@@ -39,7 +39,7 @@ ARROWS = {
 # Folders in which all state lives in structs. base/ has the process-wide log and its sink.
 STATELESS = ["bus", "mmu", "cpu", "bt", "pv", "devices", "machine"]
 # Libraries of others, by the first part of the header's name: one file includes each.
-THIRD_PARTY = ["Zydis", "Zycore", "capstone", "SDL2", "SDL.h", "zlib.h", "zstd.h"]
+THIRD_PARTY = ["Zydis", "Zycore", "capstone", "SDL2", "SDL.h", "zlib.h", "zstd.h", "slirp"]
 WARNINGS = ["-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wshadow", "-Wstrict-prototypes",
             "-Wmissing-prototypes", "-Wno-unused-parameter", "-Wno-missing-field-initializers",
             "-Wpointer-arith", "-Wvla", "-Werror"]

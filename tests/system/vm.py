@@ -137,8 +137,9 @@ class Emulator:
     def start(self, *options, flat=None, snapshot=True):
         """options: those both know (-m, -kernel, -hda ...). flat: a ROM run without firmware."""
         if self.name == "qemu":
-            command = [self.program, "-accel", "tcg", "-net", "none", "-nographic", "-no-reboot",
+            command = [self.program, "-accel", "tcg", "-nographic", "-no-reboot",
                        "-device", "isa-debug-exit,iobase=0x501,iosize=2"]
+            command += [] if "-nic" in options else ["-net", "none"]
             command += ["-bios", flat] if flat else []
         else:
             command = [self.program, "run", "-nographic", "-no-reboot"]

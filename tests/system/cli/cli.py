@@ -172,6 +172,40 @@ BAD = [
     ("drive interface", ["run", "-drive", "file=@disk,if=scsi"], USAGE, r"if=scsi: wants ide, flo"),
     ("drive medium", ["run", "-drive", "file=@disk,media=tape"], USAGE, r"media=tape"),
     ("drive index", ["run", "-drive", "file=@disk,index=4"], USAGE, r"index=4"),
+    ("drive index virtio", ["run", "-drive", "file=@disk,if=virtio,index=8"], USAGE, r"index=8"),
+    ("nine virtio disks", ["run"] + ["-drive", "file=@disk,if=virtio"] * 9, USAGE,
+     r"no more than 8 virtio"),
+    ("virtio disk without a file", ["run", "-drive", "if=virtio"], USAGE, r"wants file=PATH"),
+    ("virtio CD", ["run", "-drive", "file=@iso,if=virtio,media=cdrom"], USAGE, r"do not go together"),
+    ("virtio queues", ["run", "-drive", "file=@disk,if=virtio,queues=17"], USAGE, r"1 to 16"),
+    ("virtio serial", ["run", "-drive", "file=@disk,if=virtio,serial=" + "x" * 21], USAGE,
+     r"1 to 20 characters"),
+    ("network kind", ["run", "-nic", "usr"], USAGE, r"did you mean 'user'"),
+    ("network without a kind", ["run", "-nic", "model=e1000"], USAGE, r"none of user, tap, socket"),
+    ("network nothing", ["run", "-nic", ""], USAGE, r"none of user"),
+    ("network none and some", ["run", "-nic", "none", "-nic", "user"], USAGE, r"do not go together"),
+    ("old network option", ["run", "-net", "nic"], USAGE, r"see -nic"),
+    ("five network cards", ["run"] + ["-nic", "user"] * 5, USAGE, r"at most 4 network"),
+    ("network key", ["run", "-nic", "user,modle=e1000"], USAGE, r"did you mean 'model'"),
+    ("network key far off", ["run", "-nic", "user,smb=/"], USAGE, r"user: no key 'smb'"),
+    ("network key of another kind", ["run", "-nic", "tap,hostfwd=::1-:2"], USAGE, r"tap: no key"),
+    ("network key without value", ["run", "-nic", "user,model"], USAGE, r"'model' wants a value"),
+    ("network model", ["run", "-nic", "user,model=ne2k_pci"], USAGE, r"e1000 and virtio"),
+    ("network MAC", ["run", "-nic", "user,mac=52:54:00:12:34"], USAGE, r"no MAC address"),
+    ("network MAC of many", ["run", "-nic", "user,mac=53:54:00:12:34:56"], USAGE, r"multicast"),
+    ("network forward", ["run", "-nic", "user,hostfwd=tcp:5555"], USAGE, r"hostfwd=tcp:5555: wants"),
+    ("network forward port", ["run", "-nic", "user,hostfwd=tcp::65536-:22"], USAGE, r"hostfwd=.*wants"),
+    ("network forward protocol", ["run", "-nic", "user,hostfwd=sctp::1-:22"], USAGE, r"hostfwd=.*want"),
+    ("network forward address", ["run", "-nic", "user,hostfwd=tcp:localhost:1-:2"], USAGE, r"wants \["),
+    ("network restrict", ["run", "-nic", "user,restrict=maybe"], USAGE, r"wants on or off"),
+    ("network size", ["run", "-nic", "user,net=10.0.0.0/31"], USAGE, r"4 to 27 bits"),
+    ("network place", ["run", "-nic", "user,net=10.9.0.0/16,dns=10.8.0.1"], USAGE, r"dns= is not ins"),
+    ("network address", ["run", "-nic", "user,host=router"], USAGE, r"wants an address"),
+    ("tap without a name", ["run", "-nic", "tap"], USAGE, r"wants ifname="),
+    ("tap with a script", ["run", "-nic", "tap,ifname=t,script=/bin/up"], USAGE, r"no scripts"),
+    ("socket without ends", ["run", "-nic", "socket,udp=127.0.0.1:1"], USAGE, r"localaddr="),
+    ("socket end", ["run", "-nic", "socket,udp=here"], USAGE, r"wants ADDRESS:PORT"),
+    ("IDE serial", ["run", "-drive", "file=@disk,serial=x"], USAGE, r"serial= is for if=virtio"),
     ("drive index negative", ["run", "-drive", "file=@disk,index=-1"], USAGE, r"index=-1"),
     ("floppy index", ["run", "-drive", "file=@floppy,if=floppy,index=2"], USAGE, r"index=2"),
     ("floppy CD", ["run", "-drive", "file=@iso,if=floppy,media=cdrom"], USAGE, r"do not go together"),
@@ -347,6 +381,25 @@ def drives(r):
     r.finish(r.start("-nographic", "-rom", "@exit.rom", "-virtio-rng", "-drive",
                      "file=@disk,if=virtio,serial=a,queues=4", "-drive",
                      "file=@odd,if=virtio,readonly=on,index=7"), 0x21)
+
+
+@good
+def networks(r):
+    """cards of both kinds; a port that is taken is the host's trouble"""
+    r.finish(r.start("-nographic", "-rom", "@exit.rom", "-nic", "none"), 0x21)
+    r.finish(r.start("-nographic", "-rom", "@exit.rom", "-net", "none"), 0x21)
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        s.listen()
+        port = s.getsockname()[1]
+        r.bad(["run", "-nographic", "-rom", "@exit.rom", "-nic",
+               "user,hostfwd=tcp:127.0.0.1:%d-:22" % port], HOST,
+              r"-nic: hostfwd: cannot listen on tcp 127.0.0.1:%d: Address already in use" % port)
+    r.finish(r.start("-nographic", "-rom", "@exit.rom", "-nic",
+                     "user,model=virtio,restrict=on,ipv6=off,hostfwd=:127.0.0.1:%d-10.9.0.15:22,"
+                     "net=10.9.0.0/255.255.0.0,host=10.9.0.1,hostname=a,domainname=b" % port,
+                     "-nic", "user,model=e1000,mac=02:00:00:00:00:01,id=n",
+                     "-nic", "socket,udp=127.0.0.1:%d,localaddr=127.0.0.1:%d" % (port, port)), 0x21)
 
 
 @good
