@@ -264,6 +264,23 @@ static enum status open_user(struct runner *r, struct error *err)
     return ours_open(r->cpu, r->engine, &r->ours, err);
 }
 
+/* MXCSR_MASK in an image that the host saved may announce misaligned SSE; our models, whose vectors
+ * these are, do not have it (docs/recording.md). The image is aligned, the bit in its byte 30. */
+static bool misaligned_sse(const struct vector *v, u64 addr, u8 want, u8 now)
+{
+    enum { MM = 2, AT = 30 };
+    if ((want ^ now) != MM || !(now & MM) || (addr & 15) != (AT & 15))
+        return false;
+    for (int k = 0; k + 2 < v->len; k++) {
+        int reg = v->bytes[k + 2] >> 3 & 7;
+        if (v->bytes[k] == 0x0f && v->bytes[k + 1] == 0xae)
+            return reg == 0 || reg == 4 || reg == 6;
+        if (v->bytes[k] == 0x0f && v->bytes[k + 1] == 0xc7)
+            return reg == 4;
+    }
+    return false;
+}
+
 static void compare_memory(struct runner *r, const struct vector *v, const struct host_case *in,
                            const struct host_case *got, struct outcome *o)
 {
@@ -286,6 +303,9 @@ static void compare_memory(struct runner *r, const struct vector *v, const struc
     if (!memcmp(want, now, ARENA_BYTES))
         return;
     u64 n = 0;
+    for (int k = 0; k < ARENA_BYTES && r->host; k++)
+        if (want[k] != now[k] && misaligned_sse(v, arena_address(k), want[k], now[k]))
+            now[k] = want[k];
     for (int k = 0; k < ARENA_BYTES && n < MAX_DIFFS; k++)
         if (want[k] != now[k]) {
             n++;

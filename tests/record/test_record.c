@@ -262,6 +262,23 @@ static void same_vectors(const char *dir, const char *row)
     }
 }
 
+/* The processor passes what it gave, also where our models have less than it (MXCSR_MASK). */
+Test(command, the_host_passes_its_own)
+{
+    char dir[] = "/tmp/record-XXXXXX", cmd[128];
+    static const char *const rows[] = {"*XSAVE*", "ENTER"};
+    host_close(open_host());
+    cr_assert(mkdtemp(dir));
+    for (size_t k = 0; k < ARRAY_LEN(rows); k++) {
+        char *args[] = {"--rows", (char *)rows[k], "--per-form", k ? "4000" : "8", "--out", dir};
+        cr_expect_eq(cmd_record(6, args), 0);
+    }
+    char *check[] = {"--quiet", "--cpu", "host", "--engine", "host", dir};
+    cr_expect_eq(cmd_check(6, check), 0);
+    snprintf(cmd, sizeof(cmd), "rm -r %s", dir);
+    cr_expect_eq(system(cmd), 0);
+}
+
 Test(command, json_says_the_same)
 {
     char dir[] = "/tmp/record-XXXXXX", cmd[128];
