@@ -62,18 +62,44 @@ DEFINE_LE(u32)
 DEFINE_LE(u64)
 #undef DEFINE_LE
 
-/* Little-endian load of 1, 2, 4 or 8 bytes. */
+/* Little-endian load of `size` bytes, 1..8; powers of two are fast. */
 static inline u64 ld_le(const void *p, int size)
 {
     u64 v = 0;
-    memcpy(&v, p, (size_t)size);
-    return v;
+    switch (size) {
+    case 1:
+        return *(const u8 *)p;
+    case 2:
+        return ld_u16(p);
+    case 4:
+        return ld_u32(p);
+    case 8:
+        return ld_u64(p);
+    default:
+        memcpy(&v, p, (size_t)size);
+        return v;
+    }
 }
 
 /* Little-endian store of the low `size` bytes (1..8) of v. */
 static inline void st_le(void *p, u64 v, int size)
 {
-    memcpy(p, &v, (size_t)size);
+    switch (size) {
+    case 1:
+        *(u8 *)p = (u8)v;
+        break;
+    case 2:
+        st_u16(p, (u16)v);
+        break;
+    case 4:
+        st_u32(p, (u32)v);
+        break;
+    case 8:
+        st_u64(p, v);
+        break;
+    default:
+        memcpy(p, &v, (size_t)size);
+    }
 }
 
 #endif

@@ -462,6 +462,22 @@ struct page_info space_find(struct space *sp, gpa addr)
     return pi;
 }
 
+bool space_find_span(struct space *sp, gpa addr, struct space_span *out)
+{
+    const struct range *r = find_range(&sp->view[0], addr);
+    const struct range *w = find_range(&sp->view[1], addr);
+    if (!r || !w || r->m != w->m || !r->m->ram || (r->m->flags & MAP_ROM))
+        return false;
+    gpa first = MAX(r->start, w->start);
+    u64 off = first - r->m->addr;
+    *out = (struct space_span){.first = first,
+                               .size = MIN(r->last, w->last) - first + 1,
+                               .host = r->m->host + off,
+                               .ram = r->m->ram,
+                               .ram_off = r->m->ram_off + off};
+    return true;
+}
+
 hva space_ram_ptr(struct space *sp, gpa addr, u64 len, struct ram **ram, u64 *ram_off)
 {
     const struct range *r = find_range(&sp->view[0], addr);

@@ -73,6 +73,17 @@ struct page_info {
 };
 struct page_info space_find(struct space *sp, gpa addr);
 
+/* The stretch of plain read-write RAM around addr, to be kept as a page is; false: addr is in none.
+ */
+struct space_span {
+    gpa first;
+    u64 size;
+    hva host; /* of its first byte */
+    struct ram *ram;
+    u64 ram_off;
+};
+bool space_find_span(struct space *sp, gpa addr, struct space_span *out);
+
 /* Guest RAM of [addr, addr+len) as host memory if it is plain read-write RAM throughout, else
  * NULL. The caller reports writes with ram_note_write(). */
 hva space_ram_ptr(struct space *sp, gpa addr, u64 len, struct ram **ram, u64 *ram_off);

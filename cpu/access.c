@@ -176,16 +176,14 @@ void mem_write_bytes(struct cpu *cpu, int s, gva off, const void *buf, u32 len)
     mmu_write_bytes(&cpu->mmu, cpu->view, a, buf, len);
 }
 
-/* Implicit accesses have supervisor rights at any CPL, and SMAP applies whatever AC says
- * (SDM vol. 3, 4.6.1). */
-u64 sys_read(struct cpu *cpu, gla a, int size)
+u64 sys_read_slow(struct cpu *cpu, gla a, int size)
 {
     check_canonical(cpu, SEG_DS, a, (u32)size);
-    return mmu_read(&cpu->mmu, cpu->cr4 & CR4_SMAP ? VIEW_SUP : VIEW_SUP_AC, a, size);
+    return mmu_read_slow(&cpu->mmu, sys_view(cpu), a, size);
 }
 
 void sys_write(struct cpu *cpu, gla a, u64 v, int size)
 {
     check_canonical(cpu, SEG_DS, a, (u32)size);
-    mmu_write(&cpu->mmu, cpu->cr4 & CR4_SMAP ? VIEW_SUP : VIEW_SUP_AC, a, v, size);
+    mmu_write(&cpu->mmu, sys_view(cpu), a, v, size);
 }

@@ -6,7 +6,7 @@
  */
 #include "cpu/exec_priv.h"
 
-void seg_cache(struct cpu *cpu, int s)
+void seg_derive(struct cpu *cpu, int s)
 {
     struct seg *sg = &cpu->seg[s];
     bool real = !(cpu->cr0 & CR0_PE) || (cpu->flsys & FL_VM);
@@ -20,6 +20,11 @@ void seg_cache(struct cpu *cpu, int s)
     if (real) /* types are not checked, CS is writable (SDM vol. 3, 20.1) */
         sg->rok = sg->wok = true;
     sg->rlimit = sg->rok ? sg->limit : 0;
+}
+
+void seg_cache(struct cpu *cpu, int s)
+{
+    seg_derive(cpu, s);
     update_mode(cpu);
 }
 
@@ -75,7 +80,8 @@ void update_mode(struct cpu *cpu)
 static void mode_changed(struct cpu *cpu)
 {
     for (int s = 0; s < SEG_COUNT; s++)
-        seg_cache(cpu, s);
+        seg_derive(cpu, s);
+    update_mode(cpu);
 }
 
 void write_cr0(struct cpu *cpu, u64 v)
@@ -217,11 +223,13 @@ u64 read_cr8(struct cpu *cpu)
     return cpu->lapic ? lapic_tpr(cpu->lapic) >> 4 : 0;
 }
 
+enum { FL_ALL_MODELS = FL_ARITH | FL_TF | FL_IF | FL_DF | FL_IOPL | FL_NT };
+
 /* The bits that this model has; a guest tells a 386 from a 486 and either from later ones by what
  * it can toggle. */
 static u32 eflags_known(const struct cpu *cpu)
 {
-    u32 known = FL_ARITH | FL_TF | FL_IF | FL_DF | FL_IOPL | FL_NT;
+    u32 known = FL_ALL_MODELS;
     if (cpu_has(cpu, FEAT_I386))
         known |= FL_RF | FL_VM;
     if (cpu_has(cpu, FEAT_I486))
@@ -235,11 +243,12 @@ static u32 eflags_known(const struct cpu *cpu)
 
 void set_eflags(struct cpu *cpu, u32 v, u32 mask)
 {
-    v &= eflags_known(cpu);
     /* RF acts on instruction breakpoints only, and who has none must not pay for clearing it after
      * every return from a fault. */
     if (!(cpu->dr[7] & 0xff))
         v &= ~(u32)FL_RF;
+    if (unlikely(v & ~(u32)FL_ALL_MODELS))
+        v &= eflags_known(cpu);
     u32 arith = mask & FL_ARITH;
     if (arith)
         cpu->fl = fl_from_eflags((fl_to_eflags(cpu->fl) & ~arith) | (v & arith));

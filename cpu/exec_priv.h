@@ -258,8 +258,21 @@ void mem_write_bytes(struct cpu *cpu, int s, gva off, const void *buf, u32 len);
 
 /* ---- memory: implicit supervisor accesses by linear address (descriptor tables, TSS) ----------
  */
-u64 sys_read(struct cpu *cpu, gla a, int size);
+u64 sys_read_slow(struct cpu *cpu, gla a, int size);
 void sys_write(struct cpu *cpu, gla a, u64 v, int size);
+/* Implicit accesses have supervisor rights at any CPL, and SMAP applies whatever AC says
+ * (SDM vol. 3, 4.6.1). */
+static always_inline int sys_view(const struct cpu *c)
+{
+    return c->cr4 & CR4_SMAP ? VIEW_SUP : VIEW_SUP_AC;
+}
+static always_inline u64 sys_read(struct cpu *c, gla a, int size)
+{
+    const struct tlb_entry *e = mmu_slot(&c->mmu, sys_view(c), a);
+    if (likely(tlb_fits(e->rtag, a, (u32)size)))
+        return ld_le((const u8 *)(a + e->add), size);
+    return sys_read_slow(c, a, size);
+}
 
 /* ---- operands -------------------------------------------------------------------------------- */
 /* Operand k as a zero-extended value of its size (immediates: as decoded). */
@@ -342,7 +355,8 @@ static always_inline u64 branch_target(struct cpu *c, u64 target, int osize)
 
 /* ---- segments, far transfers, delivery (cpu/segment.c, far.c, intr.c, task.c) ------------------
  */
-void seg_cache(struct cpu *cpu, int s); /* recompute derived fields and the block key */
+void seg_derive(struct cpu *cpu, int s); /* recompute its derived fields; update_mode() follows */
+void seg_cache(struct cpu *cpu, int s);  /* both */
 void load_seg(struct cpu *cpu, int s,
               u16 sel); /* MOV/POP/Lxx to ES SS DS FS GS: all modes, all checks */
 void load_ldtr(struct cpu *cpu, u16 sel);

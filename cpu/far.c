@@ -423,9 +423,11 @@ void iret(struct cpu *cpu, int osize)
         return;
     }
     struct stack st = stack_current(cpu);
-    u64 off = stack_pop(cpu, &st, osize);
-    u16 sel = (u16)stack_pop(cpu, &st, osize);
-    u32 fl = (u32)stack_pop(cpu, &st, osize);
+    u64 frame[5];
+    stack_pop_all(cpu, &st, frame, 3, osize);
+    u64 off = frame[0];
+    u16 sel = (u16)frame[1];
+    u32 fl = (u32)frame[2];
     if (!lm && osize == 4 && (fl & FL_VM) && cpu->cpl == 0) {
         iret_to_v86(cpu, &st, off, sel, fl);
         cpu->nmi_blocked = false;
@@ -444,19 +446,21 @@ void iret(struct cpu *cpu, int osize)
         return;
     }
     /* outer level, or any return from 64-bit mode: SS:RSP comes too */
-    u64 sp = stack_pop(cpu, &st, osize);
-    u16 ss = (u16)stack_pop(cpu, &st, osize);
+    stack_pop_all(cpu, &st, frame + 3, 2, osize);
+    u64 sp = frame[3];
+    u16 ss = (u16)frame[4];
     bool real_ss = check_return_ss(cpu, ss, cpl, &cs, &ss_d);
     bool outer = cpl != cpu->cpl;
     desc_mark_accessed(cpu, &cs);
     if (real_ss)
         desc_mark_accessed(cpu, &ss_d);
     set_eflags(cpu, fl, mask);
-    load_cs(cpu, sel, cpl, &cs, off);
+    put_cs(cpu, sel, cpl, &cs, off);
     if (real_ss)
-        seg_fill(cpu, SEG_SS, ss, &ss_d);
+        seg_put(cpu, SEG_SS, ss, &ss_d);
     else
-        seg_null(cpu, SEG_SS, ss);
+        seg_put_null(cpu, SEG_SS, ss);
+    update_mode(cpu);
     set_outer_sp(cpu, sp);
     if (outer)
         drop_inner_segments(cpu, cpl);

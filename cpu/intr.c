@@ -178,6 +178,8 @@ static void deliver_legacy(struct cpu *cpu, const struct gate *g, struct desc *c
     struct stack st;
     struct desc ss_d;
     u16 ss = 0;
+    u64 frame[10];
+    int n = 0;
 
     if (inner) {
         u32 esp;
@@ -187,18 +189,19 @@ static void deliver_legacy(struct cpu *cpu, const struct gate *g, struct desc *c
         if (v86) {
             static const u8 order[] = {SEG_GS, SEG_FS, SEG_DS, SEG_ES};
             for (int k = 0; k < 4; k++)
-                stack_push(cpu, &st, cpu->seg[order[k]].sel, size);
+                frame[n++] = cpu->seg[order[k]].sel;
         }
-        stack_push(cpu, &st, cpu->seg[SEG_SS].sel, size);
-        stack_push(cpu, &st, cpu->gpr[RSP], size);
+        frame[n++] = cpu->seg[SEG_SS].sel;
+        frame[n++] = cpu->gpr[RSP];
     } else {
         st = stack_current(cpu);
     }
-    stack_push(cpu, &st, pushed_flags, size);
-    stack_push(cpu, &st, cpu->seg[SEG_CS].sel, size);
-    stack_push(cpu, &st, cpu->rip, size);
+    frame[n++] = pushed_flags;
+    frame[n++] = cpu->seg[SEG_CS].sel;
+    frame[n++] = cpu->rip;
     if (has_error)
-        stack_push(cpu, &st, error, size);
+        frame[n++] = error;
+    stack_push_all(cpu, &st, frame, n, size);
     if (g->off > desc_limit(cs))
         raise_gp0(cpu);
     desc_mark_accessed(cpu, cs);
@@ -206,15 +209,16 @@ static void deliver_legacy(struct cpu *cpu, const struct gate *g, struct desc *c
         desc_mark_accessed(cpu, &ss_d);
 
     clear_intr_flags(cpu, !(g->type & 1));
-    load_cs(cpu, g->sel, new_cpl, cs, g->off);
+    put_cs(cpu, g->sel, new_cpl, cs, g->off);
     if (inner)
-        seg_fill(cpu, SEG_SS, ss, &ss_d);
+        seg_put(cpu, SEG_SS, ss, &ss_d);
     if (v86) {
-        seg_null(cpu, SEG_GS, 0);
-        seg_null(cpu, SEG_FS, 0);
-        seg_null(cpu, SEG_DS, 0);
-        seg_null(cpu, SEG_ES, 0);
+        seg_put_null(cpu, SEG_GS, 0);
+        seg_put_null(cpu, SEG_FS, 0);
+        seg_put_null(cpu, SEG_DS, 0);
+        seg_put_null(cpu, SEG_ES, 0);
     }
+    update_mode(cpu);
     stack_commit(cpu, &st);
 }
 
@@ -231,21 +235,18 @@ static void deliver_long(struct cpu *cpu, const struct gate *g, struct desc *cs,
     else
         rsp = cpu->gpr[RSP];
     struct stack st = stack_new(0, NULL, rsp & ~15ull, new_cpl);
-    stack_push(cpu, &st, cpu->seg[SEG_SS].sel, 8);
-    stack_push(cpu, &st, cpu->gpr[RSP], 8);
-    stack_push(cpu, &st, pushed_flags, 8);
-    stack_push(cpu, &st, cpu->seg[SEG_CS].sel, 8);
-    stack_push(cpu, &st, cpu->rip, 8);
-    if (has_error)
-        stack_push(cpu, &st, error, 8);
+    const u64 frame[] = {cpu->seg[SEG_SS].sel, cpu->gpr[RSP], pushed_flags,
+                         cpu->seg[SEG_CS].sel, cpu->rip,      error};
+    stack_push_all(cpu, &st, frame, has_error ? 6 : 5, 8);
     if (!is_canonical(g->off))
         raise_gp0(cpu);
     desc_mark_accessed(cpu, cs);
 
     clear_intr_flags(cpu, !(g->type & 1));
-    load_cs(cpu, g->sel, new_cpl, cs, g->off);
+    put_cs(cpu, g->sel, new_cpl, cs, g->off);
     if (inner)
-        seg_null(cpu, SEG_SS, (u16)new_cpl);
+        seg_put_null(cpu, SEG_SS, (u16)new_cpl);
+    update_mode(cpu);
     cpu->gpr[RSP] = st.sp;
 }
 

@@ -76,17 +76,23 @@ void desc_mark_busy(struct cpu *cpu, const struct desc *d, bool busy)
     desc_change(cpu, d, busy ? 2 : 0, busy ? 0 : 2);
 }
 
-void seg_fill(struct cpu *cpu, int s, u16 sel, const struct desc *d)
+void seg_put(struct cpu *cpu, int s, u16 sel, const struct desc *d)
 {
     struct seg *sg = &cpu->seg[s];
     sg->sel = sel;
     sg->attr = desc_attr(d);
     sg->limit = desc_limit(d);
     sg->base = desc_base(d);
-    seg_cache(cpu, s);
+    seg_derive(cpu, s);
 }
 
-void seg_null(struct cpu *cpu, int s, u16 sel)
+void seg_fill(struct cpu *cpu, int s, u16 sel, const struct desc *d)
+{
+    seg_put(cpu, s, sel, d);
+    update_mode(cpu);
+}
+
+void seg_put_null(struct cpu *cpu, int s, u16 sel)
 {
     struct seg *sg = &cpu->seg[s];
     sg->sel = sel;
@@ -95,7 +101,13 @@ void seg_null(struct cpu *cpu, int s, u16 sel)
         sg->attr = (u16)(ATTR_P | ATTR_S | ATTR_RW | ATTR_A | ATTR_DB | cpu->cpl << 5);
     sg->limit = s == SEG_SS ? 0xffffffff : 0;
     sg->base = 0; /* as Intel and AMD since Zen 2; older AMD parts kept FS and GS bases */
-    seg_cache(cpu, s);
+    seg_derive(cpu, s);
+}
+
+void seg_null(struct cpu *cpu, int s, u16 sel)
+{
+    seg_put_null(cpu, s, sel);
+    update_mode(cpu);
 }
 
 void seg_real(struct cpu *cpu, int s, u16 sel)
@@ -123,12 +135,18 @@ void seg_v86(struct cpu *cpu, int s, u16 sel)
     seg_cache(cpu, s);
 }
 
-void load_cs(struct cpu *cpu, u16 sel, int cpl, struct desc *d, u64 rip)
+void put_cs(struct cpu *cpu, u16 sel, int cpl, struct desc *d, u64 rip)
 {
     desc_mark_accessed(cpu, d);
     cpu->cpl = (u8)cpl;
-    seg_fill(cpu, SEG_CS, (u16)((sel & 0xfffc) | cpl), d);
+    seg_put(cpu, SEG_CS, (u16)((sel & 0xfffc) | cpl), d);
     cpu->rip = rip;
+}
+
+void load_cs(struct cpu *cpu, u16 sel, int cpl, struct desc *d, u64 rip)
+{
+    put_cs(cpu, sel, cpl, d, rip);
+    update_mode(cpu);
 }
 
 void check_ss(struct cpu *cpu, u16 sel, int cpl, struct desc *d, int vec)
@@ -350,6 +368,53 @@ u64 stack_pop(struct cpu *cpu, struct stack *st, int size)
     u64 v = mmu_read(&cpu->mmu, stack_view(cpu, st), a, size);
     st->sp = (st->sp & ~st->mask) | ((sp + (u64)size) & st->mask);
     return v;
+}
+
+/* Where `total` bytes from offset `off` to `end` lie, if one look at the TLB tells that nothing
+ * about them faults; `write`: to be written. NULL: one by one. */
+static always_inline u8 *stack_run(struct cpu *cpu, const struct stack *st, u64 off, u64 end,
+                                   bool write)
+{
+    if (unlikely(off >= end))
+        return NULL; /* wraps */
+    if (!st->flat64 && unlikely(end - 1 > st->limit || (st->attr & (ATTR_X | ATTR_DC)) == ATTR_DC))
+        return NULL;
+    gla a = st->flat64 ? off : (u32)(st->base + off);
+    const struct tlb_entry *e = mmu_slot(&cpu->mmu, stack_view(cpu, st), a);
+    if (likely(tlb_fits(write ? e->wtag : e->rtag, a, (u32)(end - off))))
+        return (u8 *)(a + e->add);
+    return NULL;
+}
+
+void stack_push_all(struct cpu *cpu, struct stack *st, const u64 *v, int n, int size)
+{
+    u64 top = st->sp & st->mask, sp = (top - (u64)(n * size)) & st->mask;
+    u8 *p = stack_run(cpu, st, sp, top, true);
+    if (unlikely(!p)) {
+        for (int k = 0; k < n; k++)
+            stack_push(cpu, st, v[k], size);
+        return;
+    }
+    st->sp = (st->sp & ~st->mask) | sp;
+    p += n * size;
+    for (int k = 0; k < n; k++) {
+        p -= size;
+        st_le(p, v[k], size);
+    }
+}
+
+void stack_pop_all(struct cpu *cpu, struct stack *st, u64 *v, int n, int size)
+{
+    u64 sp = st->sp & st->mask, end = sp + (u64)(n * size);
+    const u8 *p = end <= st->mask ? stack_run(cpu, st, sp, end, false) : NULL;
+    if (unlikely(!p)) {
+        for (int k = 0; k < n; k++)
+            v[k] = stack_pop(cpu, st, size);
+        return;
+    }
+    st->sp = (st->sp & ~st->mask) | end;
+    for (int k = 0; k < n; k++)
+        v[k] = ld_le(p + k * size, size);
 }
 
 void stack_commit(struct cpu *cpu, const struct stack *st)

@@ -91,11 +91,15 @@ void desc_mark_busy(struct cpu *cpu, const struct desc *d, bool busy);
 void seg_fill(struct cpu *cpu, int s, u16 sel, const struct desc *d);
 /* A null selector in a data segment register: unusable. */
 void seg_null(struct cpu *cpu, int s, u16 sel);
+/* The same two without update_mode(), which must follow. */
+void seg_put(struct cpu *cpu, int s, u16 sel, const struct desc *d);
+void seg_put_null(struct cpu *cpu, int s, u16 sel);
 /* As real and virtual-8086 mode load a segment register. V86 also sets limit and rights. */
 void seg_real(struct cpu *cpu, int s, u16 sel);
 void seg_v86(struct cpu *cpu, int s, u16 sel);
 
-/* CS:RIP and CPL; d is a checked code descriptor. */
+/* CS:RIP and CPL; d is a checked code descriptor. put_cs: update_mode() must follow. */
+void put_cs(struct cpu *cpu, u16 sel, int cpl, struct desc *d, u64 rip);
 void load_cs(struct cpu *cpu, u16 sel, int cpl, struct desc *d, u64 rip);
 
 /* Checks a stack segment for privilege `cpl`, raising vec(sel) as the rules for `vec` (#TS for
@@ -114,6 +118,9 @@ struct stack {
 struct stack stack_current(const struct cpu *cpu);
 struct stack stack_new(u16 sel, const struct desc *d, u64 sp, int cpl);
 void stack_push(struct cpu *cpu, struct stack *st, u64 v, int size);
+/* n values, v[0] first, faults as if one by one; n * size is at most 64 bytes. */
+void stack_push_all(struct cpu *cpu, struct stack *st, const u64 *v, int n, int size);
+void stack_pop_all(struct cpu *cpu, struct stack *st, u64 *v, int n, int size);
 u64 stack_pop(struct cpu *cpu, struct stack *st, int size);
 /* RSP becomes its sp: only the bits that a stack of this size has. */
 void stack_commit(struct cpu *cpu, const struct stack *st);

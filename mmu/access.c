@@ -21,7 +21,7 @@ static u64 phys_read(struct mmu *m, gpa p, int size)
         m->io_accesses++;
         return m->local_dev->ops->read(m->local_dev, 0, p & ~PAGE_MASK, size) & size_mask(size);
     }
-    struct page_info pi = space_find(m->mem, p & PAGE_MASK);
+    struct page_info pi = mmu_page(m, p & PAGE_MASK);
     if (likely(pi.read != NULL))
         return ld_le(pi.read + (p & ~PAGE_MASK), size);
     m->io_accesses++;
@@ -35,7 +35,7 @@ static void phys_write(struct mmu *m, gpa p, u64 val, int size)
         m->local_dev->ops->write(m->local_dev, 0, p & ~PAGE_MASK, val & size_mask(size), size);
         return;
     }
-    struct page_info pi = space_find(m->mem, p & PAGE_MASK);
+    struct page_info pi = mmu_page(m, p & PAGE_MASK);
     if (likely(pi.write != NULL)) {
         st_le(pi.write + (p & ~PAGE_MASK), val, size);
         if (pi.ram && pi.ram->page_flags[pi.ram_off >> PAGE_SHIFT])
@@ -98,7 +98,7 @@ hva mmu_rmw_slow(struct mmu *m, int view, gla a, int size)
         return NULL;
     if (m->local_dev && (p & PAGE_MASK) == m->local_page)
         return NULL;
-    struct page_info pi = space_find(m->mem, p & PAGE_MASK);
+    struct page_info pi = mmu_page(m, p & PAGE_MASK);
     if (!pi.write || pi.write != pi.read)
         return NULL;
     if (pi.ram) {
@@ -121,7 +121,7 @@ const u8 *mmu_read_ptr_slow(struct mmu *m, int view, gla a, int size)
         return NULL;
     if (m->local_dev && (p & PAGE_MASK) == m->local_page)
         return NULL;
-    struct page_info pi = space_find(m->mem, p & PAGE_MASK);
+    struct page_info pi = mmu_page(m, p & PAGE_MASK);
     return pi.read ? pi.read + (p & ~PAGE_MASK) : NULL;
 }
 

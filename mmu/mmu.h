@@ -112,10 +112,12 @@ struct mmu {
     u64 gens[2];
 
     /* ---- the caches ---- */
+    struct space_span span[2]; /* plain RAM, whole pages; emptied by mmu_flush_all */
+    u8 span_turn;              /* which of them was filled last */
     u32 fill_count; /* non-global slots filled since the last flush; > FILL_LOG: too many to list */
     u16 fill_log[FILL_LOG];
     u8 large_map[512]; /* which 2 MiB regions (hashed) may have entries of a large page */
-    u8 giga_map[64];   /* the same for 1 GiB regions (by number) */
+    u8 giga_map[64];   /* the same for 1 GiB regions */
     /* Where code was fetched since both gens changed: by page, by 4 MiB region for large pages. */
     u8 code_pages[1024], code_large[64];
     bool code_giga;

@@ -25,6 +25,19 @@ static inline bool view_is_user(int view)
     return view == VIEW_USER || view == VIEW_USER_AC;
 }
 
+/* space_find, remembering the RAM that it found. */
+struct page_info mmu_page_slow(struct mmu *m, gpa page);
+static always_inline struct page_info mmu_page(struct mmu *m, gpa page)
+{
+    const struct space_span *s = &m->span[0];
+    for (int k = 0; k < 2; k++, s++) {
+        u64 off = page - s->first;
+        if (likely(off < s->size)) /* whole pages only */
+            return (struct page_info){s->host + off, s->host + off, s->ram, s->ram_off + off};
+    }
+    return mmu_page_slow(m, page);
+}
+
 /* Physical address of a, faulting if acc is not allowed. *write_ok as in struct walk. */
 gpa mmu_translate(struct mmu *m, int view, gla a, enum mmu_access acc, struct walk *w);
 

@@ -25,9 +25,18 @@ static bool map_has(const u8 *map, u64 bits, u64 n)
     n &= bits - 1;
     return map[n >> 3] >> (n & 7) & 1;
 }
+/* Addresses that software uses together often differ in few, high bits. */
 static u64 page_hash(gla a)
 {
     return (a >> PAGE_SHIFT) ^ (a >> 25) ^ (a >> 38);
+}
+static u64 region_hash(gla a)
+{
+    return (a >> 22) ^ (a >> 31) ^ (a >> 40);
+}
+static u64 giga_hash(gla a)
+{
+    return (a >> 30) ^ (a >> 39);
 }
 
 /* n: in all views, one after the other. */
@@ -66,6 +75,25 @@ void mmu_flush_all(struct mmu *m)
     new_generation(m);
     memset(m->large_map, 0, sizeof(m->large_map));
     memset(m->giga_map, 0, sizeof(m->giga_map));
+    memset(m->span, 0, sizeof(m->span));
+}
+
+struct page_info mmu_page_slow(struct mmu *m, gpa page)
+{
+    struct space_span s;
+    if (space_find_span(m->mem, page, &s)) {
+        u64 odd = -s.first & ~PAGE_MASK; /* whole pages only */
+        s.first += odd;
+        s.host += odd;
+        s.ram_off += odd;
+        s.size = s.size > odd ? (s.size - odd) & PAGE_MASK : 0;
+        u64 off = page - s.first;
+        if (off < s.size) {
+            m->span[m->span_turn ^= 1] = s;
+            return (struct page_info){s.host + off, s.host + off, s.ram, s.ram_off + off};
+        }
+    }
+    return space_find(m->mem, page);
 }
 
 void mmu_flush_nonglobal(struct mmu *m)
@@ -90,7 +118,7 @@ void mmu_flush_page(struct mmu *m, gla a)
 {
     gla page = a & PAGE_MASK;
     u32 h = large_hash(a);
-    bool giga = map_has(m->giga_map, 512, a >> 30);
+    bool giga = map_has(m->giga_map, 512, giga_hash(a));
     bool large = giga || (m->large_map[h >> 3] >> (h & 7) & 1);
 
     for (size_t v = 0; v < VIEW_COUNT; v++) {
@@ -111,7 +139,7 @@ void mmu_flush_page(struct mmu *m, gla a)
         }
     }
     if (large || m->code_giga || map_has(m->code_pages, 8192, page_hash(a)) ||
-        map_has(m->code_large, 512, a >> 22))
+        map_has(m->code_large, 512, region_hash(a)))
         new_generation(m);
 }
 
@@ -157,7 +185,7 @@ static void fill(struct mmu *m, int view, gla a, const struct walk *w, struct st
 {
     s->write = NULL;
     if (w->giga) {
-        map_set(m->giga_map, 512, a >> 30);
+        map_set(m->giga_map, 512, giga_hash(a));
     } else if (w->large) {
         u32 h = large_hash(a);
         m->large_map[h >> 3] |= (u8)(1 << (h & 7));
@@ -172,7 +200,7 @@ static void fill(struct mmu *m, int view, gla a, const struct walk *w, struct st
     gla page = a & PAGE_MASK;
     if (m->watch_page && m->watch_page(m->ctx, page))
         return;
-    struct page_info pi = space_find(m->mem, w->phys);
+    struct page_info pi = mmu_page(m, w->phys);
     if (!pi.read)
         return;
     struct tlb_entry *e = mmu_slot(m, view, a);
@@ -241,10 +269,10 @@ const struct itlb_entry *mmu_fetch_page(struct mmu *m, int view, gla a)
     if (w.giga)
         m->code_giga = true;
     else if (w.large)
-        map_set(m->code_large, 512, a >> 22);
+        map_set(m->code_large, 512, region_hash(a));
     else
         map_set(m->code_pages, 8192, page_hash(a));
-    struct page_info pi = space_find(m->mem, w.phys);
+    struct page_info pi = mmu_page(m, w.phys);
     e->tag = page;
     e->phys = w.phys;
     e->host = pi.read;

@@ -27,7 +27,7 @@ struct pte_ref {
 
 static u64 pte_read(struct mmu *m, gpa addr, int size)
 {
-    struct page_info pi = space_find(m->mem, addr & m->a20_mask & PAGE_MASK);
+    struct page_info pi = mmu_page(m, addr & m->a20_mask & PAGE_MASK);
     if (likely(pi.read != NULL)) {
         const u8 *p = pi.read + (addr & ~PAGE_MASK);
         return size == 8 ? __atomic_load_n((const u64 *)p, __ATOMIC_RELAXED)
@@ -39,7 +39,7 @@ static u64 pte_read(struct mmu *m, gpa addr, int size)
 /* Sets A/D bits atomically, as another processor may be changing the entry. */
 static void pte_or(struct mmu *m, gpa addr, int size, u32 mask)
 {
-    struct page_info pi = space_find(m->mem, addr & m->a20_mask & PAGE_MASK);
+    struct page_info pi = mmu_page(m, addr & m->a20_mask & PAGE_MASK);
     if (!pi.write)
         return; /* page tables in ROM: the flags stay as they are */
     u8 *p = pi.write + (addr & ~PAGE_MASK);
@@ -58,6 +58,7 @@ struct leaf {
     u64 page;      /* physical base of the mapping */
     u64 page_size; /* bytes */
     bool w, u, nx, g;
+    bool accessed; /* A is set in all of them */
 };
 
 /* Returns 0, or the part of the error code that the walk itself found. -1: not present. */
@@ -81,16 +82,20 @@ static enum walk_result walk_32(struct mmu *m, gla a, struct leaf *l)
             return WALK_RESERVED;
         l->page = high | (e & 0xffc00000);
         l->page_size = 4 * MIB;
+        l->accessed = e & PTE_A;
         l->g = e & PTE_G;
         return WALK_OK;
     }
+    u64 all = e;
     t = (e & 0xfffff000) + bits(a, 21, 12) * 4;
     e = pte_read(m, t, 4);
     l->used[l->n++] = (struct pte_ref){t, e};
     if (!(e & PTE_P))
         return WALK_ABSENT;
-    l->w = l->w && (e & PTE_W);
-    l->u = l->u && (e & PTE_U);
+    all &= e;
+    l->w = all & PTE_W;
+    l->u = all & PTE_U;
+    l->accessed = all & PTE_A;
     l->g = e & PTE_G;
     l->page = e & 0xfffff000;
     l->page_size = PAGE_SIZE;
@@ -106,49 +111,50 @@ static enum walk_result walk_64(struct mmu *m, gla a, struct leaf *l)
     if (!lma)
         reserved |= bits(~0ull, 62, 52) << 52; /* PAE: bits 62..52 are reserved */
     gpa table;
-    int level;
+    int shift;
 
     l->size = 8;
-    l->w = l->u = true;
-    l->nx = false;
     if (lma) {
         table = m->cr3 & addr_bits;
-        level = 4;
+        shift = 39;
     } else {
         u64 e = m->pdpte[bits(a, 31, 30)];
         if (!(e & PTE_P))
             return WALK_ABSENT;
         table = e & addr_bits;
-        level = 2;
+        shift = 21;
     }
-    for (;; level--) {
-        int shift = 12 + 9 * (level - 1);
-        gpa t = table + bits(a, shift + 8, shift) * 8;
-        u64 e = pte_read(m, t, 8);
+    u64 all = ~0ull, any = 0, e;
+    for (;; shift -= 9) {
+        gpa t = table + (a >> shift & 511) * 8;
+        e = pte_read(m, t, 8);
         l->used[l->n++] = (struct pte_ref){t, e};
         if (!(e & PTE_P))
             return WALK_ABSENT;
         u64 bad = e & reserved;
-        bool leaf = level == 1 || (level < 4 && (e & PTE_PS));
-        if (level == 4 && (e & PTE_PS))
-            bad |= PTE_PS;
-        if (level == 3 && (e & PTE_PS) && !m->has_gbpages)
-            bad |= PTE_PS;
-        if (leaf && level > 1)
+        bool leaf = shift == 12;
+        if ((e & PTE_PS) && !leaf) {
+            leaf = true;
+            if (shift == 39 || (shift == 30 && !m->has_gbpages))
+                bad |= PTE_PS;
             bad |= e & ((BIT64(shift) - 1) & ~0x1fffull); /* bit 12 is PAT */
-        if (bad)
-            return WALK_RESERVED;
-        l->w = l->w && (e & PTE_W);
-        l->u = l->u && (e & PTE_U);
-        l->nx = l->nx || (e & PTE_NX);
-        if (leaf) {
-            l->g = e & PTE_G;
-            l->page_size = BIT64(shift);
-            l->page = e & addr_bits & ~(l->page_size - 1);
-            return WALK_OK;
         }
+        if (unlikely(bad))
+            return WALK_RESERVED;
+        all &= e;
+        any |= e;
         table = e & addr_bits;
+        if (leaf)
+            break;
     }
+    l->w = all & PTE_W;
+    l->u = all & PTE_U;
+    l->nx = any & PTE_NX;
+    l->accessed = all & PTE_A;
+    l->g = e & PTE_G;
+    l->page_size = BIT64(shift);
+    l->page = table & ~(l->page_size - 1);
+    return WALK_OK;
 }
 
 bool mmu_walk(struct mmu *m, int view, gla a, enum mmu_access acc, bool peek, struct walk *w,
@@ -160,7 +166,7 @@ bool mmu_walk(struct mmu *m, int view, gla a, enum mmu_access acc, bool peek, st
         w->large = w->giga = false;
         return true;
     }
-    struct leaf l = {0};
+    struct leaf l;
     bool user = view_is_user(view);
     bool pae = m->cr4 & CR4_PAE_BIT;
     bool write = acc == ACC_WRITE;
@@ -169,6 +175,8 @@ bool mmu_walk(struct mmu *m, int view, gla a, enum mmu_access acc, bool peek, st
 
     if (fetch && ((m->cr4 & CR4_SMEP_BIT) || (pae && (m->efer & EFER_NXE_BIT))))
         code |= PF_I;
+    l.n = 0;
+    l.accessed = false;
     if (!peek)
         m->walks++;
     enum walk_result r = pae ? walk_64(m, a, &l) : walk_32(m, a, &l);
@@ -191,7 +199,7 @@ bool mmu_walk(struct mmu *m, int view, gla a, enum mmu_access acc, bool peek, st
         return false;
     }
     bool dirty = l.used[l.n - 1].val & PTE_D;
-    if (!peek) {
+    if (!peek && !(l.accessed && (dirty || !write))) {
         for (int k = 0; k < l.n; k++) {
             u32 want = PTE_A | (write && k == l.n - 1 ? PTE_D : 0);
             if ((l.used[k].val & want) != want)
