@@ -32,6 +32,7 @@ enum {
 
 struct acpi_pm {
     struct pci_device pci;
+    bool fixed;       /* no PCI function: nothing but the PM block */
     struct device io; /* the I/O blocks; its own device because their regions are not BARs */
     struct space *ports;
     struct clock *clk;
@@ -220,6 +221,8 @@ void acpi_pm_power_button(struct device *d)
 
 static void update_map(struct acpi_pm *s)
 {
+    if (s->fixed)
+        return;
     const u8 *c = s->pci.config;
     space_move(s->pm_map, ld_u16(c + PMBA) & 0xffc0);
     space_enable(s->pm_map, (c[PMREGMISC] & 1) && (ld_u16(c + PMBA) & 0xffc0));
@@ -237,8 +240,10 @@ static void config_written(struct pci_device *p, u32 off, int size)
 static void pm_reset(struct device *d)
 {
     struct acpi_pm *s = (struct acpi_pm *)d;
-    pci_reset(&s->pci);
-    s->sts = s->en = s->cnt = 0;
+    if (!s->fixed)
+        pci_reset(&s->pci);
+    s->sts = s->en = 0;
+    s->cnt = s->fixed ? CNT_SCI_EN : 0;
     s->smi_cmd = s->smi_data = 0;
     memset(s->gpe_sts, 0, sizeof(s->gpe_sts));
     memset(s->gpe_en, 0, sizeof(s->gpe_en));
@@ -252,8 +257,10 @@ static void pm_reset(struct device *d)
 static bool pm_loaded(struct device *d)
 {
     struct acpi_pm *s = (struct acpi_pm *)d;
-    bool ok = pci_loaded(&s->pci);
+    bool ok = s->fixed || pci_loaded(&s->pci);
     s->cnt &= (u16)~CNT_SLP_EN;
+    if (s->fixed)
+        s->cnt |= CNT_SCI_EN;
     arm_overflow(s);
     update_map(s);
     update_sci(s);
@@ -264,7 +271,8 @@ static void pm_destroy(struct device *d)
 {
     struct acpi_pm *s = (struct acpi_pm *)d;
     timer_disarm(&s->overflow);
-    pci_remove(&s->pci);
+    if (!s->fixed)
+        pci_remove(&s->pci);
     free(s);
 }
 
@@ -287,13 +295,38 @@ static const struct device_ops pm_ops = {.name = "acpi_pm",
                                          .destroy = pm_destroy};
 static const struct device_ops io_ops = {.name = "acpi_pm_io", .read = io_read, .write = io_write};
 
+static struct acpi_pm *pm_alloc(struct space *ports, u16 base, struct irq sci,
+                                void (*power_off)(void *ctx), void *ctx, struct clock *clk)
+{
+    struct acpi_pm *s = calloc(1, sizeof(*s));
+    CHECK(s);
+    s->io.ops = &io_ops;
+    s->ports = ports;
+    s->clk = clk;
+    s->sci = sci;
+    s->power_off = power_off;
+    s->ctx = ctx;
+    timer_init(&s->overflow, clk, on_overflow, s);
+    s->pm_map = space_map_io(ports, base, 64, &s->io, R_PM, 4, 0);
+    return s;
+}
+
+struct device *acpi_pm_fixed_new(struct space *ports, u16 base, struct irq sci,
+                                 void (*power_off)(void *ctx), void *ctx, struct clock *clk)
+{
+    struct acpi_pm *s = pm_alloc(ports, base, sci, power_off, ctx, clk);
+    s->pci.dev.ops = &pm_ops;
+    s->fixed = true;
+    pm_reset(&s->pci.dev);
+    return &s->pci.dev;
+}
+
 struct device *acpi_pm_new(struct device *pci_bus, int devfn, struct space *ports, struct irq sci,
                            void (*power_off)(void *ctx), void *ctx, struct clock *clk)
 {
     static const struct pci_id id = {
         .vendor = 0x8086, .device = 0x7113, .revision = 3, .class_code = 0x068000, .int_pin = 1};
-    struct acpi_pm *s = calloc(1, sizeof(*s));
-    CHECK(s);
+    struct acpi_pm *s = pm_alloc(ports, 0x600, sci, power_off, ctx, clk);
     pci_init(&s->pci, &pm_ops, &id);
     s->pci.config_written = config_written;
     pci_set(&s->pci, PMBA, 1, 4);
@@ -306,14 +339,6 @@ struct device *acpi_pm_new(struct device *pci_bus, int devfn, struct space *port
      * wait for an SMI that never comes */
     pci_set(&s->pci, DEVACTB, DEVACTB_APMC_EN, 4);
     pci_writable(&s->pci, DEVACTB, 0x03ffffff & ~(u32)DEVACTB_APMC_EN, 4);
-    s->io.ops = &io_ops;
-    s->ports = ports;
-    s->clk = clk;
-    s->sci = sci;
-    s->power_off = power_off;
-    s->ctx = ctx;
-    timer_init(&s->overflow, clk, on_overflow, s);
-    s->pm_map = space_map_io(ports, 0x600, 64, &s->io, R_PM, 4, 0);
     s->smb_map = space_map_io(ports, 0x700, 16, &s->io, R_SMB, 1, 0);
     space_map_io(ports, 0xb2, 2, &s->io, R_SMI, 2, 0);
     space_map_io(ports, ACPI_PM_GPE, 4, &s->io, R_GPE, 4, 0);

@@ -20,6 +20,11 @@ enum { ACPI_PM_TIMER_HZ = 3579545, ACPI_PM_GPE = 0xafe0, ACPI_PM_ON = 0xf1, ACPI
 struct device *acpi_pm_new(struct device *pci_bus, int devfn, struct space *ports, struct irq sci,
                            void (*power_off)(void *ctx), void *ctx, struct clock *clk);
 
+/* The same PM1 blocks and timer alone, without PCI function: 64 ports at base, always in ACPI mode.
+ */
+struct device *acpi_pm_fixed_new(struct space *ports, u16 base, struct irq sci,
+                                 void (*power_off)(void *ctx), void *ctx, struct clock *clk);
+
 /* The board's button. */
 void acpi_pm_power_button(struct device *d);
 

@@ -1,5 +1,5 @@
 /*
- * machine/acpi_tables.c - RSDP, RSDT, XSDT, FADT, FACS, DSDT, MADT and HPET of the pc board.
+ * machine/acpi_tables.c - RSDP, RSDT, XSDT, FADT, FACS, DSDT, MADT and HPET of the boards.
  *
  * ACPI 6.3: 5.2.5 (RSDP), 5.2.6 (headers), 5.2.9 (FADT), 5.2.10 (FACS), 5.2.12 (MADT); IA-PC HPET
  * 1.0a, 3.2.4. Every pointer is recorded, so that the same blob serves a direct boot and the
@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "machine/aml.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { HDR = 36, MAX_PTRS = 24, MAX_TABLES = 8 };
@@ -163,17 +164,8 @@ static void pci_routing(struct aml *a)
     aml_end(a);
 }
 
-static u32 build_dsdt(struct builder *b, const struct acpi_board *board)
+static void pci_devices(struct aml *a, const struct acpi_board *board)
 {
-    struct aml *a = calloc(1, sizeof(*a));
-    CHECK(a);
-    aml_name(a, "\\_S5_");
-    aml_package(a, 4);
-    for (int k = 0; k < 4; k++)
-        aml_int(a, 0);
-    aml_end(a);
-
-    aml_scope(a, "\\_SB_");
     aml_device(a, "PCI0");
     aml_name(a, "_HID");
     aml_eisaid(a, "PNP0A03");
@@ -191,6 +183,58 @@ static u32 build_dsdt(struct builder *b, const struct acpi_board *board)
     isa_device(a, "MOU_", "PNP0F13", 0, 0, 0, 12);
     aml_end(a);
     aml_end(a);
+}
+
+static void virtio_device(struct aml *a, const struct acpi_board *b, u32 n)
+{
+    char name[5];
+    u8 r[12 + 9] = {0x86, 9, 0, 1}; /* 32-bit memory, fixed, writable */
+    u8 *irq = r + 12;
+    snprintf(name, sizeof(name), "VR%02u", n % 100);
+    aml_device(a, name);
+    aml_name(a, "_HID");
+    aml_string(a, "LNRO0005");
+    aml_name(a, "_UID");
+    aml_int(a, n);
+    st_u32(r + 4, (u32)b->virtio_at + n * 0x200);
+    st_u32(r + 8, 0x200);
+    irq[0] = 0x89; /* interrupt: consumer, level, high, shared */
+    irq[1] = 6;
+    irq[3] = 9;
+    irq[4] = 1;
+    st_u32(irq + 5, b->virtio_gsi + n % b->virtio_gsis);
+    aml_name(a, "_CRS");
+    aml_resources(a, r, sizeof(r));
+    aml_end(a);
+}
+
+static void bare_devices(struct aml *a, const struct acpi_board *b)
+{
+    static const u16 com[] = {0x3f8, 0x2f8, 0x3e8, 0x2e8};
+    for (u32 k = 0; k < ARRAY_LEN(com); k++) {
+        const char name[5] = {'C', 'O', 'M', (char)('1' + k), 0};
+        if (b->serial[k])
+            isa_device(a, name, "PNP0501", com[k], 8, 0, k & 1 ? 3 : 4);
+    }
+    for (u32 n = 0; n < b->virtio_slots; n++)
+        virtio_device(a, b, n);
+}
+
+static u32 build_dsdt(struct builder *b, const struct acpi_board *board)
+{
+    struct aml *a = calloc(1, sizeof(*a));
+    CHECK(a);
+    aml_name(a, "\\_S5_");
+    aml_package(a, 4);
+    for (int k = 0; k < 4; k++)
+        aml_int(a, 0);
+    aml_end(a);
+
+    aml_scope(a, "\\_SB_");
+    if (board->no_legacy)
+        bare_devices(a, board);
+    else
+        pci_devices(a, board);
     aml_end(a);
 
     u8 *t = table(b, "DSDT", 2, HDR + a->len);
@@ -214,30 +258,36 @@ static u32 build_fadt(struct builder *b, const struct acpi_board *board, u32 fac
     u8 *t = table(b, "FACP", 3, 244);
     pointer(b, t + 36, 4, facs);
     pointer(b, t + 40, 4, dsdt);
-    st_u16(t + 46, 9);    /* SCI */
-    st_u32(t + 48, 0xb2); /* SMI command port, ACPI enable, disable */
-    t[52] = 0xf1;
-    t[53] = 0xf0;
+    st_u16(t + 46, 9); /* SCI */
     st_u32(t + 56, board->pm_base);
     st_u32(t + 64, board->pm_base + 4u);
     st_u32(t + 76, board->pm_base + 8u);
-    st_u32(t + 80, board->gpe_base);
     t[88] = 4; /* lengths of the blocks */
     t[89] = 2;
     t[91] = 4;
-    t[92] = 4;
     st_u16(t + 96, 0xfff); /* C2, C3 not supported */
     st_u16(t + 98, 0xfff);
-    t[108] = 0x32;      /* RTC century */
-    st_u16(t + 109, 3); /* legacy devices, 8042 */
     /* WBINVD, C1, no sleep button, RTC wake not fixed, reset register */
     st_u32(t + 112, BIT(0) | BIT(2) | BIT(5) | BIT(10));
-    gas(t + 116, 8, 0xcf9);
-    t[128] = 6;
     pointer(b, t + 140, 8, dsdt);
     gas(t + 148, 32, board->pm_base);
     gas(t + 172, 16, board->pm_base + 4u);
     gas(t + 208, 32, board->pm_base + 8u);
+    if (board->no_legacy) {
+        st_u16(t + 109, BIT(2) | BIT(5)); /* no VGA, no RTC; and no legacy devices, no 8042 */
+        gas(t + 116, 8, 0x92);
+        t[128] = 3;
+        return offset_of(b, t);
+    }
+    st_u32(t + 48, 0xb2); /* SMI command port, ACPI enable, disable */
+    t[52] = 0xf1;
+    t[53] = 0xf0;
+    st_u32(t + 80, board->gpe_base);
+    t[92] = 4;
+    t[108] = 0x32;      /* RTC century */
+    st_u16(t + 109, 3); /* legacy devices, 8042 */
+    gas(t + 116, 8, 0xcf9);
+    t[128] = 6;
     gas(t + 220, 32, board->gpe_base);
     return offset_of(b, t);
 }
@@ -256,6 +306,8 @@ static u32 build_madt(struct builder *b, const struct acpi_board *board)
     n += 12;
     static const u8 over[][3] = {{0, 2, 0}, {9, 9, 0xd}, {10, 10, 0xd}, {11, 11, 0xd}};
     for (size_t k = 0; k < ARRAY_LEN(over); k++) {
+        if (board->no_legacy && over[k][0] != 9)
+            continue;
         const u8 iso[10] = {2, 10, 0, over[k][0], over[k][1], 0, 0, 0, over[k][2], 0};
         memcpy(m + n, iso, 10);
         n += 10;
@@ -265,7 +317,7 @@ static u32 build_madt(struct builder *b, const struct acpi_board *board)
     n += 6;
     u8 *t = table(b, "APIC", 1, HDR + 8 + n);
     st_u32(t + HDR, 0xfee00000);
-    st_u32(t + HDR + 4, 1); /* PCAT_COMPAT: there are 8259s */
+    st_u32(t + HDR + 4, !board->no_legacy); /* PCAT_COMPAT: there are 8259s */
     memcpy(t + HDR + 8, m, n);
     return offset_of(b, t);
 }

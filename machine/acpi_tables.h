@@ -17,6 +17,12 @@ struct acpi_board {
     u16 gpe_base; /* 4 bytes */
     bool ioapic, hpet;
     u32 cpus;
+    /* A board without PCI, PIC, RTC, keyboard controller and display: what it has instead. The PM
+     * block is always in ACPI mode, port 92h resets, there is no GPE block. */
+    bool no_legacy;
+    bool serial[4]; /* COM1.. are there */
+    u64 virtio_at;  /* virtio-mmio: slot n at + n * 200h, interrupt virtio_gsi + n % virtio_gsis */
+    u32 virtio_slots, virtio_gsi, virtio_gsis;
 };
 
 struct acpi_blob {

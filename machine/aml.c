@@ -121,3 +121,9 @@ void aml_resources(struct aml *a, const u8 *res, u32 n)
     aml_bytes(a, "\x79\x00", 2); /* end tag, no checksum */
     aml_end(a);
 }
+
+void aml_string(struct aml *a, const char *s)
+{
+    aml_byte(a, 0x0d);
+    aml_bytes(a, s, (u32)strlen(s) + 1);
+}

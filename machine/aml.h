@@ -30,6 +30,7 @@ void aml_name(struct aml *a, const char *name);
 void aml_int(struct aml *a, u64 v);
 /* "PNP0A03" as an EISA id integer. */
 void aml_eisaid(struct aml *a, const char *id);
+void aml_string(struct aml *a, const char *s);
 /* A buffer object with these bytes (resource templates: the end tag is added). */
 void aml_resources(struct aml *a, const u8 *res, u32 n);
 

@@ -187,7 +187,8 @@ static enum status load_bzimage(struct vm *vm, const u8 *d, u64 size, struct err
 
     u64 header_end = MIN((u64)0x202 + d[0x201], (u64)H_END + 0x18);
     memcpy(zp + H_SETUP_SECTS, d + H_SETUP_SECTS, MIN(header_end, size) - H_SETUP_SECTS);
-    screen_info(zp);
+    if (vm->vga)
+        screen_info(zp);
     e820(vm, zp);
     zp[H_TYPE_OF_LOADER] = 0xff;
     zp[H_LOADFLAGS] |= 0x80; /* heap */

@@ -109,13 +109,6 @@ static int inta(void *ctx)
     return i8259_ack(vm->pic);
 }
 
-static void reset_wire(void *ctx, int n, bool level)
-{
-    (void)n;
-    if (level)
-        vm_event(ctx, EV_RESET);
-}
-
 static void a20_wire(void *ctx, int n, bool level)
 {
     struct vm *vm = ctx;
@@ -133,32 +126,8 @@ static void clear_ferr(void *ctx)
     cpu_ferr_ack(vm->cpu);
 }
 
-static void guest_exit(void *ctx, int code)
-{
-    struct vm *vm = ctx;
-    vm->exit_code = code;
-    vm_event(vm, EV_EXIT);
-}
-
 /* ---- memory
  * ------------------------------------------------------------------------------------------- */
-int vm_memory_map(const struct vm *vm, struct mem_range *out, int max)
-{
-    const struct mem_range all[] = {
-        {0, 0x9fc00, 1},
-        {0x9fc00, 0x400, 2},   /* EBDA */
-        {0xf0000, 0x10000, 2}, /* firmware, ACPI tables */
-        {0x100000, vm->low_ram - MIN(vm->low_ram, MIB), 1},
-        {0xfffc0000, 0x40000, 2},
-        {4 * GIB, vm->high_ram, 1},
-    };
-    int n = 0;
-    for (size_t k = 0; k < ARRAY_LEN(all) && n < max; k++)
-        if (all[k].size)
-            out[n++] = all[k];
-    return n;
-}
-
 /* A firmware image ends at 4 GiB; its last 128 KiB (or all of it) also end at 1 MiB. */
 static enum status map_firmware(struct vm *vm, const char *path, struct error *err)
 {
@@ -234,32 +203,6 @@ static void fill_cmos(struct vm *vm)
 
 /* ---- the board
  * ------------------------------------------------------------------------------------------- */
-static void to_lapic(void *ctx, u32 dest, bool logical, int mode, int vector, bool level)
-{
-    struct vm *vm = ctx;
-    if (vm->cpu->lapic)
-        cpu_apic_message(vm->cpu, dest, logical, mode, vector, level);
-}
-
-static void from_lapic_eoi(void *ctx, int vector)
-{
-    struct vm *vm = ctx;
-    ioapic_eoi(vm->ioapic, vector);
-}
-
-/* A write to 0xfeexxxxx: Intel SDM vol. 3, 10.11. */
-static void msi(void *ctx, u64 addr, u32 data)
-{
-    if ((addr & ~0xfffffull) == 0xfee00000)
-        to_lapic(ctx, (u32)(addr >> 12) & 0xff, addr & 4, (int)(data >> 8) & 7, (int)(data & 0xff),
-                 data & 0x8000);
-}
-
-static void power_off(void *ctx)
-{
-    vm_event(ctx, EV_POWEROFF);
-}
-
 /* The built-in chips have 0 to 2. */
 int pc_free_slot(const struct vm *vm)
 {
@@ -284,15 +227,15 @@ static void add_pci(struct vm *vm)
     vm_add(vm, i440fx_new(vm->pci, vm->mem, vm->ram));
     for (int n = 0; n < 16; n++)
         lines[n] = (struct irq){isa_irq, vm, n | SRC_PIRQ << 4};
-    vm_add(vm, piix3_new(vm->pci, 1, lines, (struct irq){reset_wire, vm, 0}));
-    vm->pm = vm_add(
-        vm, acpi_pm_new(vm->pci, PCI_DEVFN(1, 3), vm->ports, isa(vm, 9), power_off, vm, vm->clk));
+    vm_add(vm, piix3_new(vm->pci, 1, lines, (struct irq){board_reset_wire, vm, 0}));
+    vm->pm = vm_add(vm, acpi_pm_new(vm->pci, PCI_DEVFN(1, 3), vm->ports, isa(vm, 9),
+                                    board_power_off, vm, vm->clk));
     vm->ide = vm_add(vm, ide_new(vm->pci, 1, 1, vm->ports, isa(vm, 14), isa(vm, 15), vm->clk));
-    pci_bus_set_msi(vm->pci, msi, vm);
+    pci_bus_set_msi(vm->pci, board_msi, vm);
     vm->place_virtio = place_virtio;
 }
 
-void pc_build_acpi(const struct vm *vm, struct acpi_blob *blob)
+static void build_acpi(const struct vm *vm, struct acpi_blob *blob)
 {
     struct acpi_board b = {.low_ram = vm->low_ram,
                            .high_ram = vm->high_ram,
@@ -304,22 +247,9 @@ void pc_build_acpi(const struct vm *vm, struct acpi_blob *blob)
     acpi_build(&b, blob);
 }
 
-/* ACPI tables where a BIOS would have them: in the F segment. */
-static void place_acpi(struct vm *vm)
-{
-    struct acpi_blob *blob = malloc(sizeof(*blob));
-    CHECK(blob);
-    pc_build_acpi(vm, blob);
-    acpi_place(blob, ACPI_TABLES_AT);
-    space_write_bulk(vm->mem, ACPI_RSDP_AT, blob->rsdp, sizeof(blob->rsdp));
-    space_write_bulk(vm->mem, ACPI_TABLES_AT, blob->tables, blob->len);
-    vm->acpi_rsdp = ACPI_RSDP_AT;
-    free(blob);
-}
-
 /* What firmware would have done before it starts a kernel: RAM at C0000-FFFFF, PCI interrupts on
  * level-triggered IRQ 10 and 11. */
-void pc_setup_without_firmware(struct vm *vm)
+static void setup_without_firmware(struct vm *vm)
 {
     struct pci_device *host = pci_find(vm->pci, 0);
     struct pci_device *isa_bridge = pci_find(vm->pci, PCI_DEVFN(1, 0));
@@ -338,7 +268,7 @@ void pc_setup_without_firmware(struct vm *vm)
     pci_config_write(ide, 0x40, 0x80008000, 4); /* both channels decode */
     pci_config_write(ide, 0x20, IDE_BM_BASE | 1, 4);
     pci_config_write(ide, PCI_COMMAND, PCI_CMD_IO | PCI_CMD_MASTER, 2);
-    place_acpi(vm);
+    board_place_acpi(vm);
 }
 
 static void add_legacy_chips(struct vm *vm)
@@ -351,9 +281,7 @@ static void add_legacy_chips(struct vm *vm)
     vm->cpu->pic_ctx = vm;
     vm->cpu->ferr_irq = isa(vm, 13);
     if (vm->cpu->lapic) {
-        vm->ioapic = vm_add(vm, ioapic_new(vm->mem, 0xfec00000, to_lapic, vm));
-        vm->cpu->eoi_hook = from_lapic_eoi;
-        vm->cpu->eoi_ctx = vm;
+        board_add_ioapic(vm);
         struct hpet_wires h = {.irq0 = {isa_irq, vm, 0 | SRC_HPET << 4},
                                .irq8 = {isa_irq, vm, 8 | SRC_HPET << 4},
                                .legacy = hpet_legacy,
@@ -369,12 +297,12 @@ static void add_legacy_chips(struct vm *vm)
     struct device *mouse = vm_add(vm, ps2_mouse_new());
     struct i8042_wires w = {.irq_kbd = isa(vm, 1),
                             .irq_mouse = isa(vm, 12),
-                            .reset = {reset_wire, vm, 0},
+                            .reset = {board_reset_wire, vm, 0},
                             .a20 = {a20_wire, vm, 0}};
     vm->i8042 = vm_add(vm, i8042_new(vm->ports, w, kbd, mouse, vm->clk));
     vm->input = i8042_input(vm->i8042);
-    vm->port92 = vm_add(
-        vm, port92_new(vm->ports, (struct irq){reset_wire, vm, 0}, (struct irq){a20_wire, vm, 0}));
+    vm->port92 = vm_add(vm, port92_new(vm->ports, (struct irq){board_reset_wire, vm, 0},
+                                       (struct irq){a20_wire, vm, 0}));
     vm_add(vm, portf0_new(vm->ports, clear_ferr, vm));
     vm_add(vm, post_new(vm->ports));
     vm->fw_cfg = vm_add(vm, fw_cfg_new(vm->ports, vm->mem));
@@ -387,7 +315,7 @@ static void add_legacy_chips(struct vm *vm)
                                      vm->clk));
     if (vm->cfg.debugcon)
         vm_add(vm, debugcon_new(vm->ports, vm->cfg.debugcon));
-    vm_add(vm, debugexit_new(vm->ports, guest_exit, vm));
+    vm_add(vm, debugexit_new(vm->ports, board_guest_exit, vm));
 }
 
 enum status pc_new(struct vm *vm, struct error *err)
@@ -396,6 +324,8 @@ enum status pc_new(struct vm *vm, struct error *err)
 
     space_begin(vm->mem);
     space_begin(vm->ports);
+    vm->build_acpi = build_acpi;
+    vm->before_kernel = setup_without_firmware;
     add_legacy_chips(vm);
     add_pci(vm);
     st = pc_add_vga(vm, err);

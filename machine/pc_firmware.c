@@ -35,7 +35,7 @@ static void acpi_files(struct vm *vm)
 {
     struct acpi_blob *blob = malloc(sizeof(*blob));
     CHECK(blob);
-    pc_build_acpi(vm, blob);
+    vm->build_acpi(vm, blob);
     fw_cfg_add_file(vm->fw_cfg, "etc/acpi/tables", blob->tables, blob->len);
     fw_cfg_add_file(vm->fw_cfg, "etc/acpi/rsdp", blob->rsdp, sizeof(blob->rsdp));
     fw_cfg_add_file(vm->fw_cfg, "etc/table-loader", blob->loader, blob->loader_len);

@@ -143,8 +143,8 @@ static u64 wall_now(void)
 
 static enum status check_config(const struct vm_config *c, struct error *err)
 {
-    if (c->machine && strcmp(c->machine, "pc"))
-        return fail(err, ST_INVAL, "unknown machine '%s' (available: pc)", c->machine);
+    if (c->machine && strcmp(c->machine, "pc") && strcmp(c->machine, "microvm"))
+        return fail(err, ST_INVAL, "unknown machine '%s' (there are: pc, microvm)", c->machine);
     enum status st = engine_check(c->engine, err);
     if (st == ST_OK)
         st = pv_check(c->pv, err);
@@ -172,7 +172,7 @@ enum status vm_power_on(struct vm *vm, struct error *err)
     if (vm->cfg.bare)
         return bare_power_on(vm, err);
     if (vm->cfg.kernel_path) {
-        pc_setup_without_firmware(vm);
+        vm->before_kernel(vm);
         return load_linux(vm, err);
     }
     return ST_OK;
@@ -206,7 +206,8 @@ enum status vm_new(const struct vm_config *c, struct vm **out, struct error *err
         pv_attach(vm);
         clock_set_kick(vm->clk, clock_kick, vm);
         inbox_set_kick(vm->inbox, inbox_kick, vm);
-        st = c->bare ? bare_new(vm, err) : pc_new(vm, err);
+        bool micro = !strcmp(vm->cfg.machine, "microvm");
+        st = c->bare ? bare_new(vm, err) : micro ? microvm_new(vm, err) : pc_new(vm, err);
     }
     if (st == ST_OK)
         st = engine_attach(vm->cpu, c->engine, err);
@@ -218,7 +219,7 @@ enum status vm_new(const struct vm_config *c, struct vm **out, struct error *err
         st = virtio_add_devices(vm, err);
     if (st == ST_OK)
         st = net_add_cards(vm, err);
-    if (st == ST_OK && !c->bare)
+    if (st == ST_OK && vm->ide)
         st = pc_attach_drives(vm, err);
     if (st == ST_OK)
         virtio_add_disks(vm);
@@ -467,6 +468,6 @@ const char *const *vm_engines(void)
 
 const char *const *vm_machines(void)
 {
-    static const char *const names[] = {"pc", NULL};
+    static const char *const names[] = {"pc", "microvm", NULL};
     return names;
 }

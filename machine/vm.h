@@ -44,7 +44,7 @@ struct vm_bare {
 };
 
 struct vm_config {
-    const char *machine;   /* "pc" (NULL: "pc") */
+    const char *machine;   /* of vm_machines(); NULL: "pc" */
     const char *engine;    /* of vm_engines(), ",key=value" may follow (machine/views.h); NULL: the
                               first of them */
     const char *pv;        /* what the guest is told it runs on, of vm_personalities(); NULL: "kvm",
@@ -137,6 +137,7 @@ const char *const *vm_cpu_models(void);
 /* "interp"; "generic": the C function of each instruction instead of the fast handlers, in the same
  * blocks; "interp-stress": interp with blocks of one instruction. */
 const char *const *vm_engines(void);
+/* "pc": an i440FX PC; "microvm": no legacy, virtio, boots a kernel only. */
 const char *const *vm_machines(void);
 /* "none": bare hardware; "kvm": Linux's KVM (docs/pv-kvm.md); "trv": ours (docs/pv-abi.md). */
 const char *const *vm_personalities(void);

@@ -19,6 +19,7 @@
 
 enum { VM_MAX_DEVICES = 96 };
 
+struct acpi_blob;
 struct virtio_dev;
 
 /* What a device or the CPU asked for; looked at between slices. */
@@ -47,10 +48,15 @@ struct vm {
     /* chips the board talks to by name */
     struct device *pic, *pit, *rtc, *i8042, *port92, *ioapic, *fw_cfg, *vga, *pci, *pm, *fdc, *ide,
         *hpet;
+    /* The board's: its ACPI tables, pointers not yet placed; and what firmware would have done when
+     * a kernel is booted directly, after each reset. */
+    void (*build_acpi)(const struct vm *vm, struct acpi_blob *blob);
+    void (*before_kernel)(struct vm *vm);
+    u32 virtio_slots; /* microvm.c */
     /* The board's: a transport for a virtio device; NULL: it has none. */
     struct device *(*place_virtio)(struct vm *vm, struct virtio_dev *v);
     bool hpet_legacy;  /* the HPET drives IRQ 0 and 8 */
-    u8 irq_levels[16]; /* of each ISA interrupt: who drives it high, a bit each (pc.c) */
+    u8 irq_levels[24]; /* of each interrupt line: who drives it high, a bit each (the boards) */
     struct input_sink *input;
     struct screen *screen;
 
@@ -124,15 +130,25 @@ void pv_sleep(struct vm *vm);
 enum status pc_new(struct vm *vm, struct error *err);
 /* Disks into their drives: the last step of making a VM, takes the blocks over. */
 enum status pc_attach_drives(struct vm *vm, struct error *err);
-/* The ACPI tables of this board, pointers not yet placed. */
-struct acpi_blob;
-void pc_build_acpi(const struct vm *vm, struct acpi_blob *blob);
 /* The display adapter with its BIOS: pc_video.c. */
 enum status pc_add_vga(struct vm *vm, struct error *err);
 /* What firmware asks fw_cfg for: pc_firmware.c. After the board is complete. */
 void pc_fill_fw_cfg(struct vm *vm);
-/* After reset, before a direct boot. */
-void pc_setup_without_firmware(struct vm *vm);
+
+/* ---- board: microvm.c --------------------------------------------------------------------------
+ */
+enum status microvm_new(struct vm *vm, struct error *err);
+
+/* ---- what boards share: board.c ----------------------------------------------------------------
+ */
+/* Wires: their context is the VM. */
+void board_reset_wire(void *ctx, int n, bool level);
+void board_power_off(void *ctx);
+void board_guest_exit(void *ctx, int code);
+void board_msi(void *ctx, u64 addr, u32 data);
+void board_add_ioapic(struct vm *vm);
+/* vm->build_acpi's tables to where a BIOS would have them: in the F segment. */
+void board_place_acpi(struct vm *vm);
 
 /* The lowest slot that is free, as a devfn. */
 int pc_free_slot(const struct vm *vm);

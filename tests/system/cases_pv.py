@@ -1,5 +1,8 @@
 """cases_pv - stock kernels told what they run on: what they say and do, on each engine."""
+import glob
+import lzma
 import os
+import random
 import shutil
 import subprocess
 
@@ -45,9 +48,9 @@ def ask_systemd(v, want):
         ask(v, detect(), want)
 
 
-def boot(c, *options):
+def boot(c, *options, kernel=None):
     initrd = c.write("initrd", initramfs.make(c.guests, "amd64", with_libraries(detect())))
-    return c.emu.start("-m", "256", "-kernel", guests.kernel(c.guests), "-initrd", initrd,
+    return c.emu.start("-m", "256", "-kernel", kernel or guests.kernel(c.guests), "-initrd", initrd,
                        "-append", APPEND, *options)
 
 
@@ -57,8 +60,8 @@ def ask(v, command, want, absent=None):
         raise vm.Failure("%s: %r" % (command, out))
 
 
-def sees_kvm(c, *options):
-    with boot(c, "-pv", "kvm", "-d", "guest", *options) as v:
+def sees_kvm(c, *options, kernel=None):
+    with boot(c, "-pv", "kvm", "-d", "guest", *options, kernel=kernel) as v:
         v.expect("trivisor# ", 400, never=PANIC)
         for want in (b"Hypervisor detected: KVM", b"Booting paravirtualized kernel on KVM",
                      b"kvm-clock: Using msrs 4b564d01 and 4b564d00", b"kvm: kvmclock on",
@@ -87,10 +90,8 @@ def pv_kvm_interp(c):
     sees_kvm(c, "-engine", "interp")
 
 
-@case
-def pv_none(c):
-    """-pv none: the same kernel sees bare hardware"""
-    with boot(c, "-pv", "none", "-d", "guest") as v:
+def sees_nothing(c, *options):
+    with boot(c, "-pv", "none", "-d", "guest", *options) as v:
         v.expect("trivisor# ", 400, never=PANIC)
         if b"Booting paravirtualized kernel on bare hardware" not in v.text:
             raise vm.Failure("not on bare hardware")
@@ -100,6 +101,79 @@ def pv_none(c):
         ask(v, CLOCKSOURCE, "\n", "kvm")
         ask_systemd(v, "\nnone")
         ask(v, "grep -c hypervisor /proc/cpuinfo", "\n0")
+        v.send("reboot -f\n")
+        if v.wait(60) != 6:
+            raise vm.Failure("exit status %d after a reset" % v.process.returncode)
+
+
+@case
+def pv_none(c):
+    """-pv none: the same kernel sees bare hardware"""
+    sees_nothing(c)
+
+
+# ---- microvm --------------------------------------------------------------------------------
+
+@case
+def microvm_bt(c):
+    """the microvm board on the translator: KVM, a shell, power-off"""
+    sees_kvm(c, "-machine", "microvm", "-engine", "bt")
+
+
+@case
+def microvm_interp(c):
+    """and on the interpreter"""
+    sees_kvm(c, "-machine", "microvm", "-engine", "interp")
+
+
+@case
+def microvm_none(c):
+    """and without paravirtual clock: the PM timer tells the TSC's frequency; reset"""
+    sees_nothing(c, "-machine", "microvm")
+
+
+def vmlinux(c):
+    """The ELF kernel inside Debian's bzImage (its payload, xz)."""
+    with open(guests.kernel(c.guests), "rb") as f:
+        d = f.read()
+    start = (d[0x1f1] + 1) * 512 + int.from_bytes(d[0x248:0x24c], "little")
+    size = int.from_bytes(d[0x24c:0x250], "little")
+    return c.write("vmlinux", lzma.LZMADecompressor().decompress(d[start:start + size]))
+
+
+@case
+def microvm_pvh(c):
+    """the uncompressed kernel by its PVH entry"""
+    sees_kvm(c, "-machine", "microvm", kernel=vmlinux(c))
+
+
+@case
+def microvm_disks(c):
+    """two virtio disks in virtio-mmio slots that the ACPI tables name: read, written"""
+    modules = []
+    for name in ("virtio_ring", "virtio", "virtio_mmio", "virtio_blk"):
+        found = glob.glob(os.path.join(c.guests, "linux-image-*", "lib/modules/*/kernel/drivers",
+                                       "*", name + ".ko"))
+        if not found:
+            raise guests.Missing("Debian's module %s.ko is not there" % name)
+        with open(found[0], "rb") as f:
+            modules.append((name + ".ko", 0o100644, f.read(), (0, 0)))
+    initrd = c.write("initrd", initramfs.make(c.guests, "amd64", modules))
+    data = random.Random(5).randbytes(1 << 22)
+    one, two = c.write("one", data), c.write("two", bytes(1 << 22))
+    with c.emu.start("-machine", "microvm", "-m", "256", "-kernel", guests.kernel(c.guests),
+                     "-initrd", initrd, "-append", APPEND, "-drive",
+                     "if=virtio,format=raw,file=" + one, "-drive",
+                     "if=virtio,format=raw,file=" + two) as v:
+        v.expect("trivisor# ", 400, never=PANIC)
+        status, out = v.command_output("for m in virtio_ring virtio virtio_mmio virtio_blk; do "
+                                       "insmod /$m.ko || echo bad; done; sleep 1; cat /proc/partitions")
+        if "vda" not in out or "vdb" not in out or "\nbad" in out:
+            raise vm.Failure("no disks: %r" % out)
+        status, out = v.command_output("dd if=/dev/vda of=/dev/vdb bs=64k; sync; echo done")
         v.send("poweroff -f\n")
         if v.wait(60) != 0:
             raise vm.Failure("exit status %d" % v.process.returncode)
+    with open(two, "rb") as f:
+        if f.read() != data:
+            raise vm.Failure("the copy differs")
