@@ -8,8 +8,8 @@
  * APIC, whose TSC-deadline mode is therefore always there. The ACPI tables name all of it, so a
  * kernel needs no command line for its devices.
  *
- * Interrupts: IOAPIC pins 3 and 4 the serial ports, 9 ACPI, 12 to 23 the virtio slots, shared when
- * there are more than twelve.
+ * Interrupts: IOAPIC pins 3 and 4 the serial ports, 9 ACPI, 16 to 23 the virtio slots, shared when
+ * there are more than eight (pins below 16 are edge-triggered to kernels that think of ISA).
  */
 #include "base/bits.h"
 #include "base/log.h"
@@ -26,7 +26,7 @@
 #define HOLE_START 0xc0000000ull
 #define SLOTS_AT   0xfeb00000ull
 
-enum { PM_BASE = 0x600, FIRST_PIN = 12, PINS = 12, MAX_SLOTS = 32 };
+enum { PM_BASE = 0x600, FIRST_PIN = 16, PINS = 8, MAX_SLOTS = 32 };
 
 /* A pin is high while one of its users wants it; a wire's number is the pin, and from bit 8 up who
  * drives it. */
