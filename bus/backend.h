@@ -140,6 +140,11 @@ struct input_sink {
     /* Relative motion in counts (+x right, +y down), wheel (+1 up), buttons bit 0 left, 1 right,
      * 2 middle: the whole state. */
     void (*mouse)(void *ctx, int dx, int dy, int wheel, u32 buttons);
+    /* The pointer's place on the screen, 0..32767 each way, for guests that have a tablet: while
+     * absolute() says that they listen to it, else mouse() is what moves their pointer. Both are
+     * NULL where there is none. */
+    void (*tablet)(void *ctx, u32 x, u32 y, int wheel, u32 buttons);
+    bool (*absolute)(void *ctx);
 };
 
 /* ---- screen -------------------------------------------------------------------------------- */

@@ -39,4 +39,8 @@ void ram_free(struct ram *ram);
  * span pages. Notifies the code hook and dirty log. */
 void ram_note_write(struct ram *ram, u64 off, u64 len);
 
+/* Gives the whole pages inside [off, off+len) back to the host: they read as zeros from now on and
+ * cost memory again when they are written. Notifies as a write does. */
+void ram_discard(struct ram *ram, u64 off, u64 len);
+
 #endif

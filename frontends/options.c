@@ -285,6 +285,22 @@ static enum status take_virtio_port(struct run_options *o, const char *arg, stru
     return add_port(o, arg, len, arg + len + 1, err);
 }
 
+static enum status take_virtio_balloon(struct run_options *o, const char *arg, struct error *err)
+{
+    u64 keep = 0;
+    if (arg && (!parse_size(arg, MIB, &keep) || keep < MIB))
+        return fail(err, ST_INVAL, "'%s' is no size (512, 64M and 2G are)", arg);
+    o->cfg.virtio.balloon = true;
+    o->cfg.virtio.balloon_keep = keep;
+    return ST_OK;
+}
+
+static enum status take_virtio_input(struct run_options *o, const char *arg, struct error *err)
+{
+    o->cfg.virtio.input = true;
+    return ST_OK;
+}
+
 /* PATH[,tag=TAG][,ro], or the keys of QEMU's -virtfs. */
 static enum status take_share(struct run_options *o, const char *arg, struct error *err)
 {
@@ -527,6 +543,11 @@ static const struct option options[] = {
     {"net", "none", NETWORK, take_net, NULL},
 
     {"virtio-rng", NULL, VIRTIO, take_virtio_rng, "a source of random bytes"},
+    {"virtio-balloon", "[SIZE]", VIRTIO, take_virtio_balloon,
+     "the guest gives memory it does not use back to the host;\n"
+     "SIZE: and shall do with so much (as -m)"},
+    {"virtio-input", NULL, VIRTIO, take_virtio_input,
+     "a keyboard and a tablet besides the PS/2 ones"},
     {"share", "PATH[,tag=TAG][,ro]", VIRTIO, take_share,
      "a folder of the host, in the guest: mount -t 9p -o trans=virtio,\n"
      "version=9p2000.L TAG DIR (default TAG: share)"},

@@ -7,6 +7,7 @@
 #ifndef MACHINE_VIRTIO_H
 #define MACHINE_VIRTIO_H
 
+#include "base/status.h"
 #include "base/types.h"
 #include "bus/backend.h"
 
@@ -38,7 +39,16 @@ struct vm_virtio {
     struct vm_virtio_port port[VM_MAX_VIRTIO_PORTS];
     int n_ports; /* 0: no console device */
     struct vm_share share[VM_MAX_SHARES];
-    bool rng; /* icount: the same bytes in every run */
+    bool balloon;
+    u64 balloon_keep; /* bytes of RAM that the guest shall do with from the start; 0: all */
+    bool input; /* a keyboard and a tablet; guests that do not use them have those of the board */
+    bool rng;   /* icount: the same bytes in every run */
 };
+
+struct vm;
+
+/* The balloon; VM's thread only (vm_post). ST_UNSUP without one. keep: bytes of RAM that the guest
+ * shall do with. */
+enum status vm_balloon(struct vm *vm, u64 keep);
 
 #endif

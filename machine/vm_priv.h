@@ -58,6 +58,8 @@ struct vm {
     bool hpet_legacy;  /* the HPET drives IRQ 0 and 8 */
     u8 irq_levels[24]; /* of each interrupt line: who drives it high, a bit each (the boards) */
     struct input_sink *input;
+    struct virtio_dev *balloon, *keyboard, *tablet; /* NULL: none */
+    struct input_sink *board_input, virtio_input; /* with the last two: what `input` was, and is */
     struct screen *screen;
 
     struct trv trv;        /* personality trv: what the machine answers to our own hypercall */

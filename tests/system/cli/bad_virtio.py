@@ -22,6 +22,8 @@ BAD = [
      r"/tmp and /usr have the same tag"),
     ("share with a long tag", ["run", "-nographic", "-rom", "@exit.rom", "-share",
                                "/tmp,tag=" + "x" * 33], USAGE, r"1 to 32 characters"),
+    ("balloon size", ["run", "-virtio-balloon", "much"], USAGE, r"'much' is no size"),
+    ("balloon of nothing", ["run", "-virtio-balloon", "0"], USAGE, r"'0' is no size"),
     ("nine ports", ["run"] + ["-virtio-console", "null"] * 9, USAGE, r"at most 8 virtio"),
     ("port without a device", ["run", "-virtio-port", "name"], USAGE, r"wants NAME,DEV"),
     ("port without a name", ["run", "-virtio-port", ",null"], USAGE, r"wants NAME,DEV"),

@@ -377,7 +377,8 @@ def drives(r):
                      "-drive", "file=@qcow2,format=raw", "-drive", "if=ide,media=cdrom"), 0x21)
     r.finish(r.start("-nographic", "-rom", "@exit.rom", "-share", "/tmp,ro", "-virtfs",
                      "local,path=/tmp,mount_tag=b,security_model=none,id=x", "-virtio-console",
-                     "null", "-virtio-port", "a.b,pty", "-virtio-console", "none"), 0x21)
+                     "null", "-virtio-port", "a.b,pty", "-virtio-console", "none",
+                     "-virtio-balloon", "-virtio-input"), 0x21)
     r.finish(r.start("-nographic", "-rom", "@exit.rom", "-virtio-rng", "-drive",
                      "file=@disk,if=virtio,serial=a,queues=4", "-drive",
                      "file=@odd,if=virtio,readonly=on,index=7"), 0x21)
