@@ -151,7 +151,7 @@ static void balloon_config_write(struct virtio_dev *v, u32 off, u32 val, int siz
 {
     struct virtio_balloon *s = (struct virtio_balloon *)v;
     if (off >= C_ACTUAL) {
-        u8 b[4];
+        u8 b[8];
         st_u32(b, s->actual);
         st_le(b + off - C_ACTUAL, val, size);
         s->actual = ld_u32(b);
