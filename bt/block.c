@@ -65,17 +65,19 @@ static u64 next_rip(const struct xl *x, const struct insn *i)
     return x->bits64 ? r : (u32)r;
 }
 
-/* S1 = [S1], of stack or pointer size. */
+/* S1 = x->ref, of stack or pointer size. */
 static void load_s1(struct xl *x)
 {
-    e_rex(x->a, x->bits64, S1, 0, S1);
-    E(x->a, 0x8b, (S1 & 7) << 3 | (S1 & 7));
+    mem_rex(x, x->bits64, S1);
+    e1(x->a, 0x8b);
+    mem_modrm(x, S1);
 }
 
 static void store_reg(struct xl *x, int reg)
 {
-    e_rex(x->a, x->bits64, reg, 0, S1);
-    E(x->a, 0x89, (u8)((reg & 7) << 3 | (S1 & 7)));
+    mem_rex(x, x->bits64, reg);
+    e1(x->a, 0x89);
+    mem_modrm(x, reg);
 }
 
 /* S1: a target. S2: the block there, whose hot code runs at it; everything else is a way out to
@@ -117,15 +119,10 @@ static void move_sp(struct xl *x, i32 d)
     e_lea(x->a, x->bits64, H_GUEST_RSP, H_GUEST_RSP, H_NONE, 0, d);
 }
 
-/* Address of what is d bytes from the stack pointer, checked. */
+/* What is d bytes from the stack pointer, checked. */
 static void stack_slot(struct xl *x, int k, i32 d, bool write, u8 what)
 {
-    u32 size = x->bits64 ? 8 : 4;
-    if (d)
-        e_lea(x->a, x->bits64, S1, H_GUEST_RSP, H_NONE, 0, d);
-    else
-        e_mov_rr(x->a, x->bits64, S1, H_GUEST_RSP);
-    mem_check(x, k, size, write, 0, what);
+    mem_base(x, k, H_GUEST_RSP, d, x->bits64 ? 8 : 4, write, what);
 }
 
 static void push_imm(struct xl *x, int k, u64 v, u8 what)
@@ -183,8 +180,7 @@ static bool emit_stack(struct xl *x, int k)
     }
     case INSN_LEAVE:
         flags_before_write(x, k, 1u << H_GUEST_RSP | 1u << H_RBP, false);
-        e_mov_rr(x->a, x->bits64, S1, H_RBP);
-        mem_check(x, k, (u32)size, false, 0, COLD_SLOW);
+        mem_base(x, k, H_RBP, 0, (u32)size, false, COLD_SLOW);
         load_s1(x);
         e_lea(x->a, x->bits64, H_GUEST_RSP, H_RBP, H_NONE, 0, size);
         e_mov_rr(x->a, true, H_RBP, S1);
@@ -213,8 +209,7 @@ static bool target_operand(struct xl *x, int k)
     }
     if (i->kind[0] != OP_MEM || !mem_simple(x, i))
         return false;
-    mem_address(x, i);
-    mem_check(x, k, x->bits64 ? 8 : 4, false, 0, COLD_TAIL);
+    mem_operand(x, k, i, &(struct mem_use){.size = x->bits64 ? 8 : 4, .what = COLD_TAIL});
     load_s1(x);
     return true;
 }
@@ -406,6 +401,8 @@ static void ways_out(struct xl *x)
         } else {
             e_land(a, c->at);
         }
+        if (c->retry)
+            mem_miss(x, c);
         switch ((enum way_kind)c->what) {
         case COLD_REFUSE:
             flags_emit_save(a, &c->fl);

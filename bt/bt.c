@@ -6,13 +6,23 @@
 
 #include <stdlib.h>
 #include <sys/auxv.h>
+#include <sys/random.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 enum { DEFAULT_HEAT = 40, ARCH_SET_GS_BASE = 0x1001, FSGSBASE = 2 };
 
+/* Misses of one site's entry in a slice of at most 200 us: more are dearer than looking into the
+ * TLB each time. */
+enum { SITE_PATIENCE = 300, SITE_PATIENCE_STRESS = 3 };
+
 static void enter(struct cpu *cpu)
 {
+    struct site_cache *s = &cpu->mmu.sites;
+    u16 n = bt_of(cpu)->cfg.unlinked ? SITE_PATIENCE_STRESS : SITE_PATIENCE;
+    for (int k = 0; k < 2 * SITES; k++)
+        (&s->patience[0][0])[k] = n;
+    s->wild = 0;
     if (bt_of(cpu)->gs_insn)
         __asm__ volatile("wrgsbase %0" : : "r"(cpu));
     else
@@ -78,6 +88,14 @@ enum status bt_attach(struct cpu *cpu, const struct bt_config *c, struct error *
                                     .fault_at = fault_at,
                                     .heat = t->cfg.heat ? t->cfg.heat : DEFAULT_HEAT};
     t->stats.resets = 0;
+    /* No address has bit 63 set and bits 62 to 56 clear; which one it is, is not for the guest to
+     * know: an access there would pass the comparison (and fault on the host). */
+    u64 secret = 0;
+    if (getrandom(&secret, sizeof(secret), 0) != sizeof(secret))
+        secret = (u64)(uintptr_t)t->rw;
+    cpu->mmu.sites.none = BIT64(63) | (secret & 0x00fffffffffff000ull);
+    cpu->mmu.sites.used = 1;
+    mmu_clear_sites(&cpu->mmu);
     blocks_flush(cpu);
     cpu->engine_ctx = t;
     cpu->engine = &t->engine;

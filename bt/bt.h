@@ -68,6 +68,7 @@ struct bt_stats {
     u64 insns_now;     /* the guest instructions it is for */
     u64 cache_size;    /* bytes */
     u64 resets;        /* how often the cache was emptied */
+    u64 again;         /* blocks translated once more: their accesses go to many pages */
     u64 links;         /* jumps patched to go from block to block */
     u64 exits[BT_EXITS];
 };

@@ -33,7 +33,7 @@ static always_inline int host_of(int guest)
 #define GS_GPR(n) (offsetof(struct cpu, gpr) + 8 * (size_t)(n))
 
 /* vec_state bits: what may be executed without a look. */
-enum { VEC_SSE = 1, VEC_AVX = 2, VEC_X87 = 4, VEC_LIVE = VEC_SSE | VEC_AVX };
+enum { VEC_SSE = 1, VEC_AVX = 2 /* upper halves too */, VEC_X87 = 4, VEC_LIVE = VEC_SSE | VEC_AVX };
 
 /* An instruction's place in its block has these bits free (runtime.c: enum bt_exit). */
 enum { BT_EXIT_BITS = 7 };
@@ -67,6 +67,8 @@ struct bt {
     bool full;
 
     /* thunks */
+    u8 *site_fill[2][2]; /* [write][a miss counts] */
+    u32 next_site[2];    /* [write] */
     u8 *load_regs, *slow, *edge_exit, *event, *tail, *refuse, *vec_enter;
 
     struct edge *edges;
@@ -123,11 +125,21 @@ struct way_out {
     u16 k;    /* instruction */
     u8 what;  /* enum way_kind */
     u8 need;  /* COLD_VEC: bits of vec_state */
+    u8 size;  /* of the access, when it goes by a site's entry: */
+    bool write;
+    u16 site;
+    u8 *retry; /* once the entry is filled; NULL: it does not */
     struct flag_state fl;
 };
 enum way_kind { COLD_SLOW, COLD_TAIL, COLD_VEC, COLD_FAULT, COLD_REFUSE, COLD_MISS /* as TAIL */ };
 
 enum { MAX_COLD = BLOCK_MAX * 12 };
+
+/* A host operand; index H_NONE: none. */
+struct host_mem {
+    int base, index, scale;
+    i32 disp;
+};
 
 struct xl {
     struct bt *t;
@@ -140,7 +152,9 @@ struct xl {
     ZydisDecodedInstruction d;
     ZydisDecodedOperand ops[ZYDIS_MAX_OPERAND_COUNT];
     struct flag_state fl;
-    u8 vec;                 /* vec_state bits known here */
+    u8 vec;              /* vec_state bits known here */
+    struct host_mem ref; /* the checked memory operand */
+    bool stack_op;
     u8 use[BLOCK_MAX];      /* enum flag_use */
     u8 how[BLOCK_MAX];      /* enum bt_how */
     bool wanted[BLOCK_MAX]; /* host flags are read by it or a later one before they are replaced */
@@ -186,11 +200,23 @@ void flags_before_write(struct xl *x, int k, u16 host_regs, bool pure);
 void flags_probe(struct bt *t);
 
 /* ---- memop.c ---- */
-/* Effective address of i's memory operand into S1, segment base added. Destroys flags if so. */
-void mem_address(struct xl *x, const struct insn *i);
-/* S1: a guest linear address; becomes the host's. Misses leave for a cold way out of kind `what`.
- * align: address bits that must be 0. Destroys flags and S2. */
-void mem_check(struct xl *x, int k, u32 size, bool write, u32 align, u8 what);
+struct mem_use {
+    u32 size;
+    bool write, keep_address; /* the latter: into cpu->bt_scratch */
+    u32 align;                /* address bits that must be 0 */
+    u8 what;                  /* way out of a miss */
+};
+/* Checks instruction k's memory operand; x->ref is where the host has it. Destroys flags, S1, S2;
+ * S1 may be part of x->ref. */
+void mem_operand(struct xl *x, int k, const struct insn *i, const struct mem_use *u);
+/* The same for what is disp bytes from a host register that holds a guest's. */
+void mem_base(struct xl *x, int k, int base, i32 disp, u32 size, bool write, u8 what);
+/* Code of a way out whose access went by a site's entry: fills it and tries again, or falls
+ * through. */
+void mem_miss(struct xl *x, const struct way_out *w);
+/* Encoding of x->ref: a REX prefix, and ModRM with what follows. */
+void mem_rex(struct xl *x, bool w, int reg);
+void mem_modrm(struct xl *x, int reg);
 bool mem_simple(const struct xl *x, const struct insn *i);
 /* LEA. Flags stay. */
 void mem_lea(struct xl *x, int k, const struct insn *i);

@@ -36,6 +36,17 @@ static size_t ymm_at(int n)
     return offsetof(struct cpu, xs.ymm_hi) + 16 * (size_t)n;
 }
 
+/* test byte gs:[vec_state], bits; jz: where to land when none of them is set */
+static u8 *unless(struct asm_buf *a, u8 bits)
+{
+    E(a, 0x65, 0xf6);
+    gs_modrm(a, 0, offsetof(struct cpu, vec_state));
+    e1(a, bits);
+    return e_jcc(a, CC_E);
+}
+
+/* The upper halves only when they are live. Loading the lower ones zeroes them: legacy SSE code
+ * whose registers have upper halves in use would wait for those at every instruction. */
 static void vectors(struct bt *t, struct asm_buf *a, bool store)
 {
     for (int n = 0; n < 16; n++) {
@@ -47,22 +58,22 @@ static void vectors(struct bt *t, struct asm_buf *a, bool store)
             E(a, 0x0f, store ? 0x11 : 0x10);
         }
         gs_modrm(a, n, xmm_at(n));
-        if (!t->wide)
-            continue;
+    }
+    if (!t->wide)
+        return;
+    u8 *over = unless(a, VEC_AVX);
+    for (int n = 0; n < 16; n++) {
         u8 vvvv = store ? 15 : (u8)(~n & 15);
         E(a, 0x65, 0xc4, (u8)(0x63 | (n < 8 ? 0x80 : 0)), (u8)(vvvv << 3 | 5), store ? 0x19 : 0x18);
         gs_modrm(a, n, ymm_at(n));
         e1(a, 1);
     }
+    e_land(a, over);
 }
 
-/* test byte gs:[vec_state], bits; jz over */
 static u8 *unless_live(struct asm_buf *a)
 {
-    E(a, 0x65, 0xf6);
-    gs_modrm(a, 0, offsetof(struct cpu, vec_state));
-    e1(a, VEC_LIVE);
-    return e_jcc(a, CC_E);
+    return unless(a, VEC_LIVE);
 }
 
 static void save_vectors(struct bt *t, struct asm_buf *a, bool forget)
@@ -115,6 +126,59 @@ static void pop_saved(struct asm_buf *a)
     E(a, 0x41, 0x5f, 0x41, 0x5e, 0x41, 0x5d, 0x41, 0x5c, 0x5d, 0x5b);
 }
 
+/* op reg, gs:[r14 * (1 << scale) + off] */
+static void gs_s1(struct asm_buf *a, bool w, u8 op, int reg, int scale, size_t off)
+{
+    E(a, 0x65, (u8)(0x42 | w << 3 | (reg >> 3) << 2), op, (u8)((reg & 7) << 3 | 4),
+      (u8)(scale << 6 | (S1 & 7) << 3 | 5));
+    e4(a, (u32)off);
+}
+
+/* call; r14 the site, r15 an address: copies the TLB's entry. ZF: done. Destroys r15. */
+static u8 *make_fill(struct asm_buf *a, bool write, bool count)
+{
+    size_t s = offsetof(struct cpu, mmu.sites);
+    size_t tag = write ? offsetof(struct tlb_entry, wtag) : offsetof(struct tlb_entry, rtag);
+    u8 *start = a->p, *wild = NULL;
+    E(a, 0x50, 0x51); /* push rax, rcx */
+    if (count) {
+        e1(a, 0x66); /* dec word */
+        gs_s1(a, false, 0xff, 1, 1, s + offsetof(struct site_cache, patience));
+        wild = e_jcc(a, CC_E);
+    }
+    e_mov_rr(a, false, H_RAX, S2);
+    E(a, 0xc1, 0xe8, TLB_BITS); /* shr eax, 10: as tlb_index */
+    e_rr(a, false, 0x31, S2, H_RAX);
+    E(a, 0xc1, 0xe8, 7, 0x25); /* shr eax, 7; and eax, 7fe0h */
+    e4(a, 0x7fe0);
+    e_gs(a, true, OP_LOAD_ADD, H_RAX, s + offsetof(struct site_cache, src));
+    e_mov_rr(a, true, H_RCX, S2);
+    e_rm(a, true, OP_LOAD_XOR, H_RCX, H_RAX, (i32)tag);
+    E(a, 0x48, 0x81, 0xf9); /* cmp rcx, 4095 */
+    e4(a, 4095);
+    u8 *miss = e_jcc(a, CC_A);
+    E(a, 0x49, 0x81, 0xe7); /* and r15, -4096 */
+    e4(a, (u32)-4096);
+    gs_s1(a, true, OP_STORE, S2, 3, s + offsetof(struct site_cache, tag));
+    e_rm(a, true, OP_LOAD, H_RCX, H_RAX, (i32)offsetof(struct tlb_entry, add));
+    gs_s1(a, true, OP_STORE, H_RCX, 3, s + offsetof(struct site_cache, add));
+    E(a, 0x65, 0xc6); /* mov byte gs:[used], 1 */
+    gs_modrm(a, 0, s + offsetof(struct site_cache, used));
+    E(a, 1, 0x31, 0xc0); /* xor eax, eax */
+    u8 *out = a->p;
+    E(a, 0x59, 0x58, 0xc3);
+    if (count) {
+        e_land(a, wild);
+        E(a, 0x65, 0xc6);
+        gs_modrm(a, 0, s + offsetof(struct site_cache, wild));
+        e1(a, 1);
+    }
+    e_land(a, miss);
+    E(a, 0x83, 0xc8, 0x01); /* or eax, 1 */
+    e_patch(a, e_jmp(a), out);
+    return start;
+}
+
 static void make_thunks(struct bt *t)
 {
     struct asm_buf *a = &t->a;
@@ -124,6 +188,9 @@ static void make_thunks(struct bt *t)
     u8 *exit = a->p;
     pop_saved(a);
     e1(a, 0xc3);
+
+    for (int k = 0; k < 4; k++)
+        t->site_fill[k & 1][k >> 1] = make_fill(a, k & 1, k >> 1);
 
     t->load_regs = a->p;
     regs(a, OP_LOAD);

@@ -1,8 +1,11 @@
 /*
- * bt/memop.c - guest memory operands in host code: address, software TLB, way out.
+ * bt/memop.c - guest memory operands in host code: address, check, way out.
  *
- * The one place that knows the scheme (tier 1: inline TLB). What the rest may rely on: after
- * mem_check S1 is a host address that is good for `size` bytes now.
+ * The one place that knows the scheme. Two caches: one entry that belongs to the place in the code
+ * (struct site_cache), compared without a lookup and off the critical path: the access itself waits
+ * for nothing but the guest's registers. Behind it, out of line, the TLB. Places that keep missing
+ * (block.wild) look into the TLB inline instead. What the rest may rely on: after mem_operand or
+ * mem_base x->ref is a host operand that is good for `size` bytes now.
  */
 #include "bt/bt_priv.h"
 
@@ -53,16 +56,6 @@ static void effective(struct xl *x, const struct insn *i, int to, bool wide)
     }
 }
 
-void mem_address(struct xl *x, const struct insn *i)
-{
-    effective(x, i, S1, i->asize == 8);
-    if (i->seg != SEG_FLAT) {
-        flags_destroy(x);
-        e_gs(x->a, true, OP_LOAD_ADD, S1,
-             offsetof(struct cpu, seg) + i->seg * sizeof(struct seg) + offsetof(struct seg, base));
-    }
-}
-
 void mem_lea(struct xl *x, int k, const struct insn *i)
 {
     int to = host_of(i->reg[0]);
@@ -85,13 +78,13 @@ void mem_lea(struct xl *x, int k, const struct insn *i)
     effective(x, i, to, i->asize == 8 && size == 8);
 }
 
-void mem_check(struct xl *x, int k, u32 size, bool write, u32 align, u8 what)
+/* S1: the address; becomes the host's. */
+static void look_up(struct xl *x, int k, u32 size, bool write, u8 what)
 {
     struct asm_buf *a = x->a;
     size_t tag = write ? offsetof(struct tlb_entry, wtag) : offsetof(struct tlb_entry, rtag);
     _Static_assert(sizeof(struct tlb_entry) == 32 && TLB_SIZE == 1024, "the shifts below");
 
-    flags_destroy(x);
     e_mov_rr(a, false, S2, S1);
     E(a, 0x41, 0xc1, 0xef, TLB_BITS); /* shr r15d, 10: as tlb_index */
     e_rr(a, false, 0x31, S1, S2);     /* xor r15d, r14d */
@@ -103,9 +96,171 @@ void mem_check(struct xl *x, int k, u32 size, bool write, u32 align, u8 what)
     E(a, 0x49, 0x81, 0xfe); /* cmp r14, 4096 - size */
     e4(a, 4096 - size);
     cold_add(x, e_jcc(a, CC_A), what, k, 0);
-    if (align) {
-        E(a, 0x41, 0xf6, 0xc6, (u8)align); /* test r14b, align */
-        cold_add(x, e_jcc(a, CC_NE), what, k, 0);
-    }
     e_rm(a, true, OP_LOAD_ADD, S1, S2, (i32)offsetof(struct tlb_entry, host)); /* to the offset */
+}
+
+static size_t site_field(size_t field, u32 site)
+{
+    return offsetof(struct cpu, mmu.sites) + field + 8 * (size_t)site;
+}
+
+static u32 new_site(struct xl *x, bool write)
+{
+    u32 *n = &x->t->next_site[write];
+    u32 count = write ? SITES - SITE_WRITES : SITE_WRITES;
+    *n = (*n + 1) % count;
+    return (x->b->key & KEY_USER ? 0 : SITES) + (write ? SITE_WRITES : 0) + *n;
+}
+
+/* S2: the address. The comparison; S2 keeps the offset in the page. */
+static void compare(struct xl *x, int k, u32 site, u32 size, bool write, u8 what, u8 *retry)
+{
+    struct asm_buf *a = x->a;
+    e_gs(a, true, OP_LOAD_XOR, S2, site_field(offsetof(struct site_cache, tag), site));
+    E(a, 0x49, 0x81, 0xff); /* cmp r15, 4096 - size */
+    e4(a, 4096 - size);
+    cold_add(x, e_jcc(a, CC_A), what, k, 0);
+    if (!a->full) {
+        struct way_out *w = &x->outs[x->n_cold - 1];
+        w->retry = retry;
+        w->site = (u16)site;
+        w->size = (u8)size;
+        w->write = write;
+    }
+}
+
+void mem_miss(struct xl *x, const struct way_out *w)
+{
+    struct asm_buf *a = x->a;
+    u8 *crosses = NULL;
+    e_gs(a, true, OP_LOAD_XOR, S2, site_field(offsetof(struct site_cache, tag), w->site));
+    if (w->size > 1) {
+        e_lea(a, true, S1, S2, H_NONE, 0, w->size - 1);
+        e_rr(a, true, 0x31, S2, S1);
+        E(a, 0x49, 0xf7, 0xc6); /* test r14, -4096 */
+        e4(a, (u32)-4096);
+        crosses = e_jcc(a, CC_NE);
+    }
+    e_imm(a, S1, w->site);
+    e_patch(a, e_call(a), x->t->site_fill[w->write][w->what == COLD_SLOW]);
+    e_patch(a, e_jcc(a, CC_E), w->retry);
+    if (crosses)
+        e_land(a, crosses);
+}
+
+/* Whether instruction k goes by a site's entry. Only those whose misses come to bt_exec can be told
+ * that they had too many. */
+static bool by_site(const struct xl *x, int k, u8 what)
+{
+    return x->t->cfg.helpers ? false : what == COLD_SLOW ? !(x->b->wild >> k & 1) : x->stack_op;
+}
+
+void mem_base(struct xl *x, int k, int base, i32 disp, u32 size, bool write, u8 what)
+{
+    struct asm_buf *a = x->a;
+    flags_destroy(x);
+    x->stack_op = base == H_GUEST_RSP;
+    if (!x->bits64 || !by_site(x, k, what)) {
+        u8 *retry = a->p;
+        if (disp)
+            e_lea(a, x->bits64, S1, base, H_NONE, 0, disp);
+        else
+            e_mov_rr(a, x->bits64, S1, base);
+        if (by_site(x, k, what)) {
+            u32 site = new_site(x, write);
+            e_mov_rr(a, false, S2, S1);
+            compare(x, k, site, size, write, what, retry);
+            e_gs(a, true, OP_LOAD_ADD, S1, site_field(offsetof(struct site_cache, add), site));
+        } else {
+            look_up(x, k, size, write, what);
+        }
+        x->ref = (struct host_mem){.base = S1, .index = H_NONE};
+    } else {
+        u32 site = new_site(x, write);
+        u8 *retry = a->p;
+        if (disp)
+            e_lea(a, true, S2, base, H_NONE, 0, disp);
+        else
+            e_mov_rr(a, true, S2, base);
+        compare(x, k, site, size, write, what, retry);
+        e_gs(a, true, OP_LOAD, S1, site_field(offsetof(struct site_cache, add), site));
+        x->ref = (struct host_mem){.base = base, .index = S1, .disp = disp};
+    }
+    x->stack_op = false;
+}
+
+void mem_operand(struct xl *x, int k, const struct insn *i, const struct mem_use *u)
+{
+    struct asm_buf *a = x->a;
+    int hb = host_of(i->base), hx = i->index == GPR_ZERO ? H_NONE : host_of(i->index);
+    bool site = by_site(x, k, u->what);
+    bool direct = site && x->bits64 && i->asize == 8 && i->seg == SEG_FLAT && !u->keep_address &&
+                  i->base < 16 && hb != H_NONE && (i->index == GPR_ZERO || hx != H_NONE) &&
+                  i->disp == (i32)i->disp;
+
+    flags_destroy(x);
+    u32 n = site ? new_site(x, u->write) : 0;
+    u8 *retry = a->p;
+    if (direct) {
+        if (i->disp || hx != H_NONE)
+            e_lea(a, true, S2, hb, hx, i->scale, (i32)i->disp);
+        else
+            e_mov_rr(a, true, S2, hb);
+    } else {
+        effective(x, i, S1, i->asize == 8);
+        if (i->seg != SEG_FLAT)
+            e_gs(a, true, OP_LOAD_ADD, S1,
+                 offsetof(struct cpu, seg) + i->seg * sizeof(struct seg) +
+                     offsetof(struct seg, base));
+        if (u->keep_address)
+            e_gs(a, true, OP_STORE, S1, offsetof(struct cpu, bt_scratch));
+        if (site)
+            e_mov_rr(a, true, S2, S1);
+    }
+    if (site)
+        compare(x, k, n, u->size, u->write, u->what, retry);
+    if (u->align) {
+        int low = site ? S2 : S1;
+        E(a, 0x41, 0xf6, (u8)(0xc0 | (low & 7)), (u8)u->align); /* test low, align */
+        cold_add(x, e_jcc(a, CC_NE), u->what, k, 0);
+    }
+    size_t add = site_field(offsetof(struct site_cache, add), n);
+    if (!direct) {
+        if (site)
+            e_gs(a, true, OP_LOAD_ADD, S1, add);
+        else
+            look_up(x, k, u->size, u->write, u->what);
+        x->ref = (struct host_mem){.base = S1, .index = H_NONE};
+        return;
+    }
+    e_gs(a, true, OP_LOAD, S1, add);
+    if (hx == H_NONE) {
+        x->ref = (struct host_mem){.base = hb, .index = S1, .disp = (i32)i->disp};
+    } else {
+        e_rr(a, true, 0x01, hb, S1);
+        x->ref =
+            (struct host_mem){.base = S1, .index = hx, .scale = i->scale, .disp = (i32)i->disp};
+    }
+}
+
+void mem_rex(struct xl *x, bool w, int reg)
+{
+    const struct host_mem *m = &x->ref;
+    e1(x->a, (u8)(0x40 | w << 3 | (reg >> 3 & 1) << 2 |
+                  (m->index == H_NONE ? 0 : m->index >> 3) << 1 | m->base >> 3));
+}
+
+void mem_modrm(struct xl *x, int reg)
+{
+    const struct host_mem *m = &x->ref;
+    struct asm_buf *a = x->a;
+    bool sib = m->index != H_NONE || (m->base & 7) == 4;
+    int mod = m->disp == 0 && (m->base & 7) != 5 ? 0 : m->disp == (i8)m->disp ? 1 : 2;
+    e1(a, (u8)(mod << 6 | (reg & 7) << 3 | (sib ? 4 : m->base & 7)));
+    if (sib)
+        e1(a, (u8)(m->scale << 6 | (m->index == H_NONE ? 4 : m->index & 7) << 3 | (m->base & 7)));
+    if (mod == 1)
+        e1(a, (u8)m->disp);
+    else if (mod == 2)
+        e4(a, (u32)m->disp);
 }

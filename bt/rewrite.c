@@ -185,13 +185,11 @@ static void emit_encoding(struct xl *x, const struct plan *p)
     struct asm_buf *a = x->a;
     bool modrm = d->attributes & ZYDIS_ATTRIB_HAS_MODRM;
     u8 mod = d->raw.modrm.mod;
-    int rm = p->rm;
-    if (p->mem) {
-        mod = 0; /* [r14] */
-        rm = S1;
-    }
+    int rm = p->mem ? x->ref.base : p->rm;
+    int index = p->mem && x->ref.index != H_NONE ? x->ref.index : 0;
     if (d->encoding == ZYDIS_INSTRUCTION_ENCODING_VEX) {
-        E(a, 0xc4, (u8)((p->reg < 8) << 7 | 0x40 | (!modrm || rm < 8) << 5 | d->opcode_map),
+        E(a, 0xc4,
+          (u8)((p->reg < 8) << 7 | (index < 8) << 6 | (!modrm || rm < 8) << 5 | d->opcode_map),
           (u8)(vex_w(x) << 7 | (~p->vvvv & 15) << 3 | d->raw.vex.L << 2 | d->raw.vex.pp),
           d->opcode);
     } else {
@@ -206,7 +204,7 @@ static void emit_encoding(struct xl *x, const struct plan *p)
         if ((d->attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE) && !mandatory)
             e1(a, 0x66);
         if (needs_rex(x, p))
-            e1(a, (u8)(0x40 | (d->raw.rex.W ? 8 : 0) | (p->reg >> 3 & 1) << 2 |
+            e1(a, (u8)(0x40 | (d->raw.rex.W ? 8 : 0) | (p->reg >> 3 & 1) << 2 | index >> 3 << 1 |
                        (((modrm ? rm : p->low) >> 3) & 1)));
         if (d->opcode_map != ZYDIS_OPCODE_MAP_DEFAULT)
             e1(a, 0x0f);
@@ -219,7 +217,9 @@ static void emit_encoding(struct xl *x, const struct plan *p)
             op = 0x80; /* the same, but 64-bit code does not have it */
         e1(a, has_low(x) ? (u8)((op & 0xf8) | (p->low & 7)) : op);
     }
-    if (modrm)
+    if (modrm && p->mem)
+        mem_modrm(x, p->reg);
+    else if (modrm)
         e1(a, (u8)(mod << 6 | (p->reg & 7) << 3 | (rm & 7)));
     if (!x->bits64 && has_is4(x)) { /* bit 7 of the register means nothing there */
         e1(a, x->bytes[d->raw.imm[0].offset] & 0x7f);
@@ -248,8 +248,9 @@ static bool emit_other(struct xl *x, const struct insn *i, const struct plan *p)
     if (d->opcode >= 0xa0 && d->opcode <= 0xa3) { /* MOV with an offset: [S1] and RAX */
         if (d->attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE)
             e1(a, 0x66);
-        e_rex(a, d->raw.rex.W, 0, 0, S1);
-        E(a, (u8)(0x88 | ((d->opcode & 2) ? 0 : 2) | (d->opcode & 1)), S1 & 7);
+        mem_rex(x, d->raw.rex.W, H_RAX);
+        e1(a, (u8)(0x88 | ((d->opcode & 2) ? 0 : 2) | (d->opcode & 1)));
+        mem_modrm(x, H_RAX);
         return true;
     }
     return false;
@@ -410,12 +411,12 @@ bool copy_insn(struct xl *x, int k)
     }
     int first = x->n_cold;
     if (p.mem) {
-        mem_address(x, i);
-        if (x87)
-            e_gs(x->a, true, OP_STORE, S1, offsetof(struct cpu, bt_scratch));
-        mem_check(x, k, stubbed ? s->size : p.mem_size,
-                  stubbed ? s->access == STUB_STORE : p.mem_write, stubbed ? s->align : 0,
-                  COLD_SLOW);
+        mem_operand(x, k, i,
+                    &(struct mem_use){.size = stubbed ? s->size : p.mem_size,
+                                      .write = stubbed ? s->access == STUB_STORE : p.mem_write,
+                                      .align = stubbed ? s->align : 0,
+                                      .keep_address = x87,
+                                      .what = COLD_SLOW});
     }
     if (use == FLAGS_READ || use == FLAGS_READ_WRITE)
         flags_to_host(x);

@@ -9,6 +9,23 @@ static void count(struct cpu *c, enum bt_exit why)
     bt_of(c)->stats.exits[why]++;
 }
 
+/* The running block once more, after something was learned about it: who comes to the old code is
+ * led to the new. */
+static void translate_again(struct cpu *c, struct block *b)
+{
+    struct bt *t = bt_of(c);
+    u8 *old = t->rw + (b->hot - t->rw), *code = (u8 *)(uintptr_t)b->insn[0].run - t->to_rx;
+    bool ours = code >= t->rw && code < t->rw + t->size;
+    run_fn *f = bt_translate(c, b);
+    if (!f)
+        return;
+    if (ours)
+        b->insn[0].run = f;
+    *old = 0xe9; /* jmp */
+    st_u32(old + 1, (u32)(b->hot - (old + 5)));
+    t->stats.again++;
+}
+
 /* One instruction by its function, as run_generic; the address's low bits say why. True: its block
  * died, leave. */
 u64 bt_exec(struct cpu *c, const struct insn *place)
@@ -24,8 +41,19 @@ u64 bt_exec(struct cpu *c, const struct insn *place)
     c->rip = c->gpr[GPR_BLOCK] + i->off + i->len;
     if (!(c->key & KEY_64))
         c->rip = (u32)c->rip;
+    bool wild = why == BT_EXIT_MEMORY && c->mmu.sites.wild;
+    if (unlikely(wild)) {
+        c->mmu.sites.wild = 0;
+        b->wild |= BIT64(i - b->insn);
+    }
     insn_rows[i->row].exec(c, i);
     c->cur = NULL;
+    if (unlikely(wild) && b->cost != BLOCK_DEAD) {
+        translate_again(c, b);
+        c->left += b->n - (i + 1 - b->insn);
+        c->block = NULL;
+        return 1;
+    }
     if (likely(b->cost != BLOCK_DEAD)) {
         if (likely(!(i->flags & INF_BRANCH)))
             return 0;
@@ -178,8 +206,9 @@ struct next bt_edge(struct cpu *c, struct block *b, u32 n)
  * the slow way, which raises what is to be raised. */
 u64 bt_vec_enter(struct cpu *c, u32 need)
 {
-    u32 can =
-        (c->sse_trap ? 0 : VEC_SSE) | (c->avx_trap ? 0 : VEC_AVX) | (c->fpu_trap ? 0 : VEC_X87);
+    u32 live = need | c->vec_state, can = (c->sse_trap ? 0 : VEC_SSE) |
+                                          (c->avx_trap ? 0 : VEC_AVX) | (c->fpu_trap ? 0 : VEC_X87);
     count(c, BT_EXIT_VEC_ENTER);
-    return (need & can) == need ? can : 0;
+    /* upper halves are loaded for those who use them */
+    return (need & can) == need ? can & (live | VEC_SSE | VEC_X87) : 0;
 }

@@ -120,6 +120,7 @@ void vm_engine_counts(const struct vm *vm, void (*row)(void *ctx, const struct v
         {"cache bytes used", s.code_bytes},
         {"bytes per insn", s.insns_now ? s.code_bytes * 10 / s.insns_now : 0, true},
         {"cache resets", s.resets},
+        {"blocks translated again", s.again},
         {"links", s.links},
         {"exits C call", s.exits[BT_EXIT_HELPER]},
         {"exits slow memory", s.exits[BT_EXIT_MEMORY]},

@@ -85,6 +85,20 @@ struct itlb_entry {
     u8 global;
 };
 
+/* The translator's first cache: an entry belongs to places in the code (sites), not to addresses,
+ * so that an access needs no lookup but one comparison. Entries are copies of TLB entries; all end
+ * when any of those may. Separate ones for code of CPL 3 and of others, for reads and writes. */
+enum { SITES = 256, SITE_WRITES = 160 }; /* from SITE_WRITES on: writes */
+struct site_cache {
+    u64 tag[2][SITES]; /* of a page, or `none`; [1]: supervisor code */
+    u64 add[2][SITES]; /* host address = gla + add */
+    u16 patience[2][SITES]; /* misses until a place is told that it has too many */
+    u64 none;               /* a secret address that cannot exist */
+    struct tlb_entry *src;  /* what may be copied: of one view only */
+    u8 used;                /* something was entered since the last clearing */
+    u8 wild;                /* patience ended */
+};
+
 struct mmu {
     /* ---- registers, as mmu_set_regs was told ---- */
     u64 cr0, cr3, cr4, efer;
@@ -125,6 +139,7 @@ struct mmu {
     struct tlb_entry tlb[VIEW_COUNT][TLB_SIZE];
     u8 tlb_bits[VIEW_COUNT * TLB_SIZE];   /* enum tlb_bits of each */
     struct itlb_entry itlb[2][ITLB_SIZE]; /* VIEW_USER, VIEW_SUP */
+    struct site_cache sites;
 };
 
 /* mem must outlive the mmu. Paging off, A20 on. */
@@ -135,6 +150,9 @@ void mmu_init(struct mmu *m, struct space *mem);
 void mmu_set_regs(struct mmu *m, u64 cr0, u64 cr3, u64 cr4, u64 efer);
 /* Reads the PDPTEs that cr3 points to; false (nothing changed) when one is malformed: #GP(0). */
 bool mmu_load_pdptes(struct mmu *m, u64 cr3);
+
+/* Forgets the translator's cache. */
+void mmu_clear_sites(struct mmu *m);
 
 void mmu_flush_all(struct mmu *m); /* with global entries */
 void mmu_flush_nonglobal(struct mmu *m);

@@ -47,6 +47,15 @@ static void clear_slot(struct mmu *m, size_t n)
     m->tlb_bits[n] = 0;
 }
 
+void mmu_clear_sites(struct mmu *m)
+{
+    if (!m->sites.used)
+        return;
+    for (int k = 0; k < 2 * SITES; k++)
+        (&m->sites.tag[0][0])[k] = m->sites.none;
+    m->sites.used = 0;
+}
+
 /* Nothing that was derived from any translation is good any more. */
 static void new_generation(struct mmu *m)
 {
@@ -71,6 +80,7 @@ void mmu_flush_all(struct mmu *m)
 {
     for (size_t k = 0; k < VIEW_COUNT * TLB_SIZE; k++)
         clear_slot(m, k);
+    mmu_clear_sites(m);
     m->fill_count = 0;
     new_generation(m);
     memset(m->large_map, 0, sizeof(m->large_map));
@@ -98,6 +108,7 @@ struct page_info mmu_page_slow(struct mmu *m, gpa page)
 
 void mmu_flush_nonglobal(struct mmu *m)
 {
+    mmu_clear_sites(m);
     const u8 *bits = m->tlb_bits;
     if (m->fill_count <= FILL_LOG) {
         for (u32 k = 0; k < m->fill_count; k++)
@@ -121,6 +132,7 @@ void mmu_flush_page(struct mmu *m, gla a)
     bool giga = map_has(m->giga_map, 512, giga_hash(a));
     bool large = giga || (m->large_map[h >> 3] >> (h & 7) & 1);
 
+    mmu_clear_sites(m);
     for (size_t v = 0; v < VIEW_COUNT; v++) {
         struct tlb_entry *e = mmu_slot(m, (int)v, a);
         struct stlb_entry *s = &m->stlb[v][tlb_index(a) & (STLB_SIZE - 1)];
@@ -147,6 +159,7 @@ void mmu_drop_writable(struct mmu *m, const struct ram *ram, u64 ram_off)
 {
     u64 host = (u64)(uintptr_t)(ram->base + (ram_off & PAGE_MASK));
     struct tlb_entry *e = &m->tlb[0][0];
+    mmu_clear_sites(m);
     for (int k = 0; k < VIEW_COUNT * TLB_SIZE; k++)
         if (!tlb_is_none(e[k].wtag) && e[k].wtag + e[k].add == host)
             e[k].wtag = tlb_none((u32)k & (TLB_SIZE - 1));
