@@ -2,6 +2,7 @@
  * frontends/drive.c - disks, CDs and floppies: from the command line to open images.
  */
 #include "frontends/cli_priv.h"
+#include "frontends/nbd.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -187,7 +188,15 @@ static enum status open_one(struct run_options *o, const struct drive_spec *d, s
     if (!d->file)
         return ST_OK;
     bool readonly = d->readonly || d->cdrom;
-    enum status st = block_open_raw(d->file, readonly, d->snapshot || o->snapshot, out, err);
+    bool snapshot = d->snapshot || o->snapshot;
+    if (nbd_is_address(d->file)) {
+        /* the server knows formats: what it shows is the disk */
+        if (snapshot && !readonly)
+            return fail(err, ST_UNSUP, "%s: an NBD disk has no snapshot here (qemu-nbd -s has)",
+                        d->file);
+        return block_open_nbd(d->file, readonly, out, err);
+    }
+    enum status st = block_open_raw(d->file, readonly, snapshot, out, err);
     if (!st && !d->raw && !d->cdrom)
         st = check_raw(*out, err);
     if (st) {

@@ -530,6 +530,7 @@ static const struct option options[] = {
     {"drive", "KEYS", DRIVES, take_drive,
      "file=PATH,if=ide|floppy|virtio,media=disk|cdrom,index=N,\n"
      "readonly=on|off,snapshot=on|off,format=raw (a comma in PATH: two);\n"
+     "PATH may be an NBD address: nbd:unix:SOCKET, nbd:HOST:PORT, a URI;\n"
      "for virtio also serial=TEXT,queues=N"},
     {"snapshot", NULL, DRIVES, take_snapshot, "keep all writes in memory, lose them at the end"},
 

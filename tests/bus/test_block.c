@@ -251,3 +251,75 @@ Test(block, huge_and_sparse)
     cr_expect(!memcmp(buf, back, 512));
     block_close(b);
 }
+
+/* ---- lists of buffers, discards, zeros ------------------------------------------------------- */
+static void check_vectors(struct block *b)
+{
+    u8 buf[3000], whole[3000];
+    struct iovec v[] = {{buf, 100}, {buf + 100, 0}, {buf + 100, 1900}, {buf + 2000, 1000}};
+    cr_assert_eq(block_readv(b, 1000, v, 4), ST_OK);
+    cr_assert_eq(block_read(b, 1000, whole, 3000), ST_OK);
+    cr_expect(!memcmp(buf, whole, 3000));
+    for (int k = 0; k < 3000; k++)
+        buf[k] = (u8)(k * 7);
+    cr_assert_eq(block_writev(b, 4000, v, 4), ST_OK);
+    cr_assert_eq(block_read(b, 4000, whole, 3000), ST_OK);
+    cr_expect(!memcmp(buf, whole, 3000));
+    cr_expect_eq(block_readv(b, b->size - 2999, v, 4), ST_RANGE);
+    cr_expect_eq(block_writev(b, b->size - 2999, v, 4), ST_RANGE);
+    cr_expect_eq(block_readv(b, UINT64_MAX, v, 4), ST_RANGE);
+    struct iovec huge[] = {{buf, SIZE_MAX}, {buf, 2}};
+    cr_expect_eq(block_readv(b, 0, huge, 2), ST_RANGE, "sums that wrap");
+    /* zeros, and what is around them stays */
+    for (int unmap = 0; unmap < 2; unmap++) {
+        cr_assert_eq(block_writev(b, 4000, v, 4), ST_OK);
+        cr_assert_eq(block_zero(b, 4010, 2000, unmap), ST_OK);
+        cr_assert_eq(block_read(b, 4000, whole, 3000), ST_OK);
+        cr_expect(whole[9] == buf[9] && whole[10] == 0 && whole[2009] == 0 &&
+                  whole[2010] == buf[2010]);
+    }
+    cr_expect_eq(block_zero(b, b->size, 1, false), ST_RANGE);
+    cr_expect_eq(block_zero(b, UINT64_MAX, 2, true), ST_RANGE);
+    cr_expect_eq(block_discard(b, b->size - 512, 513), ST_RANGE);
+    cr_assert_eq(block_discard(b, 4096, 1024), ST_OK);
+    cr_assert_eq(block_read(b, 4000, whole, 3000), ST_OK);
+    cr_expect(whole[9] == buf[9] && whole[2999] == buf[2999]);
+}
+
+Test(block, vectors_and_zeros)
+{
+    struct block *b = block_new_mem(10240);
+    check_vectors(b);
+    block_close(b);
+    const char *p = image("disk", 10240);
+    for (int snapshot = 1; snapshot >= 0; snapshot--) {
+        b = open_it(p, false, snapshot);
+        check_vectors(b);
+        block_close(b);
+    }
+    b = open_it(image("odd", 10000), false, false); /* 240 bytes are behind the end of the file */
+    check_vectors(b);
+    struct iovec tail = {(u8[1024]){1}, 1024};
+    cr_expect_eq(block_readv(b, 9216, &tail, 1), ST_OK);
+    cr_expect_eq(((u8 *)tail.iov_base)[1023], 0);
+    block_close(b);
+    b = open_it(p, true, false);
+    cr_expect_eq(block_writev(b, 0, &tail, 1), ST_ACCESS);
+    cr_expect_eq(block_zero(b, 0, 512, true), ST_ACCESS);
+    cr_expect_eq(block_discard(b, 0, 512), ST_ACCESS);
+    block_close(b);
+}
+
+Test(block, discards_make_holes)
+{
+    struct stat before, after;
+    const char *p = image("disk", 1 << 20);
+    struct block *b = open_it(p, false, false);
+    block_flush(b);
+    stat(p, &before);
+    cr_assert_eq(block_discard(b, 4096, 512 * 1024), ST_OK);
+    stat(p, &after);
+    cr_expect_eq(after.st_size, before.st_size);
+    cr_expect_leq(after.st_blocks, before.st_blocks - 1000);
+    block_close(b);
+}

@@ -512,3 +512,29 @@ Test(ram, sizes)
     ram_free(r);
     ram_free(NULL);
 }
+
+Test(ram, discard)
+{
+    struct ram *ram;
+    struct error err;
+    cr_assert_eq(ram_new(16 * 4096, &ram, &err), ST_OK);
+    for (int private = 0; private < 2; private ++) {
+        memset(ram->base, 0x55, ram->size);
+        ram->page_flags[2] = ram->page_flags[3] = RAM_CLEAN;
+        ram_discard(ram, 4096 * 2 - 1, 4096 + 2); /* page 2 is the only whole one */
+        cr_expect(ram->base[4096 * 2 - 1] == 0x55 && ram->base[4096 * 2] == 0);
+        cr_expect(ram->base[4096 * 3 - 1] == 0 && ram->base[4096 * 3] == 0x55);
+        cr_expect(ram->page_flags[2] == 0 && ram->page_flags[3] == RAM_CLEAN);
+        ram_discard(ram, 4096 * 5, 4095);
+        ram_discard(ram, 4096 * 15, 4097);
+        ram_discard(ram, UINT64_MAX - 4095, 8192);
+        ram_discard(ram, 0, UINT64_MAX);
+        for (u64 page = 4; page < 16; page++)
+            cr_expect_eq(ram->base[4096 * page], 0x55);
+        ram_discard(ram, 0, ram->size);
+        cr_expect_eq(ram->base[0] | ram->base[ram->size - 1], 0);
+        if (!private)
+            cr_assert_eq(ram_make_private(ram, &err), ST_OK);
+    }
+    ram_free(ram);
+}
