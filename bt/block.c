@@ -312,6 +312,10 @@ static void one(struct xl *x, int k)
         x->how[k] = BT_EMITTED;
         if (!(i->flags & INF_EXIT) && !x->t->cfg.helpers && emit_branch(x, k))
             return;
+        if (i->row == INSN_STI && !x->t->cfg.helpers && emit_sti(x, k)) {
+            edge(x, next_rip(x, i), &x->fl);
+            return;
+        }
         *x->a = before;
         x->n_cold = n_cold;
         x->n_out = n_out;
@@ -326,7 +330,7 @@ static void one(struct xl *x, int k)
     }
     bool done = false;
     if (decode(x, k) && !x->t->cfg.helpers)
-        done = emit_stack(x, k) || copy_insn(x, k);
+        done = emit_stack(x, k) || emit_system(x, k) || copy_insn(x, k);
     if (!done)
         helper(x, k);
     if (last)
@@ -419,9 +423,12 @@ static void ways_out(struct xl *x)
             break;
         case COLD_TAIL:
         case COLD_MISS:
+        case COLD_EVENT:
             flags_emit_save(a, &c->fl);
             e_imm(a, S2,
-                  insn_off(c->k) | (c->what == COLD_MISS ? BT_EXIT_INDIRECT : BT_EXIT_MEMORY));
+                  insn_off(c->k) | (c->what == COLD_MISS    ? BT_EXIT_INDIRECT
+                                    : c->what == COLD_EVENT ? BT_EXIT_EVENT
+                                                            : BT_EXIT_MEMORY));
             e_patch(a, e_jmp(a), x->event_call);
             break;
         case COLD_FAULT:

@@ -34,6 +34,7 @@ static void killed(struct cpu *cpu, struct block *b)
     st_u32(b->hot_cost, BLOCK_DEAD);
     if (b->hot_loop_cost)
         st_u32(b->hot_loop_cost, BLOCK_DEAD);
+    unlink_edges_to(bt_of(cpu), b);
 }
 
 static void reset(struct cpu *cpu)

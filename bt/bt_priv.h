@@ -46,6 +46,8 @@ struct edge {
     u8 *unlink; /* where that jump goes when it is not linked */
     u8 *cross;  /* stub that checks the generation, for targets on other pages; NULL: none yet */
     u64 target; /* RIP */
+    struct block *to; /* linked to its translation; NULL: not linked */
+    u32 next, prev;   /* in the list of those (block.hot_in), numbered from 1 */
 };
 
 struct fault_site { /* a copied instruction that may raise a host exception; in order */
@@ -131,7 +133,15 @@ struct way_out {
     u8 *retry; /* once the entry is filled; NULL: it does not */
     struct flag_state fl;
 };
-enum way_kind { COLD_SLOW, COLD_TAIL, COLD_VEC, COLD_FAULT, COLD_REFUSE, COLD_MISS /* as TAIL */ };
+enum way_kind {
+    COLD_SLOW,
+    COLD_TAIL,
+    COLD_VEC,
+    COLD_FAULT,
+    COLD_REFUSE,
+    COLD_MISS, /* as TAIL, as is: */
+    COLD_EVENT,
+};
 
 enum { MAX_COLD = BLOCK_MAX * 12 };
 
@@ -221,6 +231,11 @@ bool mem_simple(const struct xl *x, const struct insn *i);
 /* LEA. Flags stay. */
 void mem_lea(struct xl *x, int k, const struct insn *i);
 
+/* ---- system.c ---- */
+bool emit_system(struct xl *x, int k); /* false: not here, nothing was emitted */
+/* The same for an STI; the block's edge follows. */
+bool emit_sti(struct xl *x, int k);
+
 /* ---- rewrite.c ---- */
 /* Copies instruction k, decoded in x->d and ops. False: not possible, nothing was emitted. */
 bool copy_insn(struct xl *x, int k);
@@ -249,6 +264,7 @@ void perf_add(struct perf_file *p, const u8 *rx, const u8 *code, u64 size, const
 void perf_close(struct perf_file *p); /* NULL is fine */
 
 /* ---- runtime.c: called by host code ---- */
+void unlink_edges_to(struct bt *t, struct block *b);
 struct next {
     const u8 *code;          /* to jump to with the guest's registers loaded, or NULL */
     const struct insn *insn; /* else what the interpreter dispatches; NULL: the run loop */
@@ -256,7 +272,7 @@ struct next {
 u64 bt_exec(struct cpu *c, const struct insn *place);
 struct next bt_edge(struct cpu *c, struct block *b, u32 edge);
 struct next bt_event(struct cpu *c, const struct insn *place);
-void bt_refused(struct cpu *c, struct block *b);
+struct next bt_refused(struct cpu *c, struct block *b);
 u64 bt_vec_enter(struct cpu *c, u32 need);
 
 #endif

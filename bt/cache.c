@@ -248,6 +248,15 @@ static void make_thunks(struct bt *t)
     call_c(a, (const void *)bt_event);
     u8 *go_on = e_jmp(a);
 
+    /* jmp; r14 block: it may not be entered */
+    t->refuse = a->p;
+    regs(a, OP_STORE);
+    save_vectors(t, a, true);
+    e_gs(a, true, OP_LOAD, H_RDI, offsetof(struct cpu, self));
+    e_mov_rr(a, true, H_RSI, S1);
+    call_c(a, (const void *)bt_refused);
+    u8 *go_on_too = e_jmp(a);
+
     /* jmp; r14 block, r15 edge: to the next block */
     t->edge_exit = a->p;
     regs(a, OP_STORE);
@@ -257,6 +266,7 @@ static void make_thunks(struct bt *t)
     e_mov_rr(a, false, H_RDX, S2);
     call_c(a, (const void *)bt_edge);
     e_land(a, go_on);
+    e_land(a, go_on_too);
     e_rr(a, true, 0x85, H_RAX, H_RAX);
     u8 *out = e_jcc(a, CC_E);
     e_mov_rr(a, true, S1, H_RAX);
@@ -265,15 +275,6 @@ static void make_thunks(struct bt *t)
     e_land(a, out);
     e_mov_rr(a, true, H_RAX, H_RDX);
     e_patch(a, e_jmp(a), exit);
-
-    /* jmp; r14 block: it may not be entered */
-    t->refuse = a->p;
-    regs(a, OP_STORE);
-    save_vectors(t, a, true);
-    e_gs(a, true, OP_LOAD, H_RDI, offsetof(struct cpu, self));
-    e_mov_rr(a, true, H_RSI, S1);
-    call_c(a, (const void *)bt_refused);
-    e_patch(a, e_jmp(a), exit_null);
 
     /* call; r15 needed bits: vector state live if allowed; ZF: it is not */
     t->vec_enter = a->p;

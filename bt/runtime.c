@@ -70,23 +70,58 @@ u64 bt_exec(struct cpu *c, const struct insn *place)
     return 1;
 }
 
-/* A block that may not be entered: out of budget, or dead. As enter_refused. */
-void bt_refused(struct cpu *c, struct block *b)
+/* ---- links ------------------------------------------------------------------------------------
+ */
+static void forget_link(struct bt *t, struct edge *e)
 {
-    c->rip = b->hot_lin;
-    count(c, b->cost == BLOCK_DEAD ? BT_EXIT_DEAD : BT_EXIT_BUDGET);
-    enter_refused(c, b);
+    struct edge *all = t->edges;
+    if (e->prev)
+        all[e->prev - 1].next = e->next;
+    else
+        e->to->hot_in = e->next;
+    if (e->next)
+        all[e->next - 1].prev = e->prev;
+    e->to = NULL;
 }
 
-static void patch(struct bt *t, u8 *at, const u8 *target)
+static void note_link(struct bt *t, struct edge *e, struct block *to)
 {
-    st_u32(at, (u32)(target - (at + 4)));
+    u32 n = (u32)(e - t->edges) + 1;
+    if (e->to == to)
+        return;
+    if (e->to)
+        forget_link(t, e);
+    e->to = to;
+    e->prev = 0;
+    e->next = to->hot_in;
+    if (e->next)
+        t->edges[e->next - 1].prev = n;
+    to->hot_in = n;
+}
+
+/* The block died: who jumps to it looks for another one. */
+void unlink_edges_to(struct bt *t, struct block *b)
+{
+    for (u32 n = b->hot_in, next; n; n = next) {
+        struct edge *e = &t->edges[n - 1];
+        next = e->next;
+        e->to = NULL;
+        st_u32(e->jmp, (u32)(e->unlink - (e->jmp + 4)));
+    }
+    b->hot_in = 0;
+}
+
+static void patch(struct bt *t, struct edge *e, struct block *to, const u8 *target)
+{
+    st_u32(e->jmp, (u32)(target - (e->jmp + 4)));
+    note_link(t, e, to);
     t->stats.links++;
 }
 
 /* A small stub: on to `code` while the generation is what it was. */
-static void link_across(struct bt *t, struct edge *e, const u8 *code, u64 gen, u32 global)
+static void link_across(struct bt *t, struct edge *e, struct block *to, u64 gen, u32 global)
 {
+    const u8 *code = to->hot;
     if (!e->cross) {
         u8 *start = t->a.p;
         if (t->a.end - t->a.p < 64)
@@ -108,7 +143,7 @@ static void link_across(struct bt *t, struct edge *e, const u8 *code, u64 gen, u
         u8 *go = after_cmp + 9 + 6 + 1;
         st_u32(go, (u32)(code - (go + 4)));
     }
-    patch(t, e->jmp, e->cross);
+    patch(t, e, to, e->cross);
 }
 
 /* A block that is to be entered by the interpreter, at c->rip. */
@@ -145,6 +180,19 @@ static always_inline struct next go_on(struct cpu *c)
         (!(c->key & (KEY_64 | KEY_FLAT)) && c->rip + b->bytes - 1 > c->seg[SEG_CS].limit))
         return none; /* the run loop steps */
     return interpret(c, b);
+}
+
+/* A block that may not be entered: out of budget, or dead. */
+struct next bt_refused(struct cpu *c, struct block *b)
+{
+    c->rip = b->hot_lin;
+    enter_refused(c, b);
+    if (b->cost == BLOCK_DEAD) {
+        count(c, BT_EXIT_DEAD);
+        return go_on(c);
+    }
+    count(c, BT_EXIT_BUDGET);
+    return (struct next){NULL, NULL};
 }
 
 /* The last instruction of a block by its function, as run_exit and run_branch; to the next block.
@@ -191,9 +239,9 @@ struct next bt_edge(struct cpu *c, struct block *b, u32 n)
     if (to->hot && to->hot_lin == lin && to->cost != BLOCK_DEAD) {
         if (!t->cfg.unlinked) {
             if (((lin ^ b->hot_lin) & PAGE_MASK) == 0)
-                patch(t, e->jmp, to->hot);
+                patch(t, e, to, to->hot);
             else
-                link_across(t, e, to->hot, j->gen, j->global);
+                link_across(t, e, to, j->gen, j->global);
         }
         count(c, BT_EXIT_LINKED);
         return (struct next){to->hot + t->to_rx, NULL};

@@ -64,6 +64,8 @@ void update_mode(struct cpu *cpu)
     }
     if (cpu->cpl == 3)
         key |= KEY_USER;
+    else if (unlikely(cpu->cpl))
+        key |= KEY_RING12;
     cpu->key = key;
 
     if (cpu->cpl == 3)

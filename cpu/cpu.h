@@ -139,10 +139,11 @@ enum block_key {
     KEY_32 = 1,
     KEY_64 = 2,
     KEY_DMODE = 3,
-    KEY_SS32 = 4,  /* stack pointer is ESP */
-    KEY_FLAT = 8,  /* CS DS ES SS: base 0, limit 4 GiB, readable and writable */
-    KEY_REAL = 16, /* real or virtual-8086 mode */
-    KEY_USER = 32, /* CPL 3: a page fetched as user (update_mode sets it) */
+    KEY_SS32 = 4,    /* stack pointer is ESP */
+    KEY_FLAT = 8,    /* CS DS ES SS: base 0, limit 4 GiB, readable and writable */
+    KEY_REAL = 16,   /* real or virtual-8086 mode */
+    KEY_USER = 32,   /* CPL 3: a page fetched as user (update_mode sets it) */
+    KEY_RING12 = 64, /* CPL 1 or 2 */
 };
 
 enum cpu_pending {
@@ -294,6 +295,8 @@ struct cpu {
     i64 slice;           /* length of the running slice */
     i64 stolen;          /* instructions given back when a slice was cut short */
     bool cut;            /* it was: cpu_cut_slice() */
+    i64 shadow;          /* left + stolen right after an STI: as long as it is that, no interrupts
+                            (PEND_SHADOW without a stop); -1: none */
     volatile u32 kicked; /* set by other threads: end the slice */
     bool sequenced;      /* RDRAND and RDSEED give random_sequence, the same in every run */
     u64 random_sequence;

@@ -72,7 +72,7 @@ static void fill(struct insn *i, const struct decode_shape *s, const u8 *bytes)
 int memo_find(const struct memo *m, const u8 *bytes, u32 key, struct insn *out)
 {
     u64 all = ld_u64(bytes);
-    key &= ~(u32)KEY_USER;
+    key &= ~(u32)(KEY_USER | KEY_RING12);
     for (u32 want = m->lengths[bytes[0]]; want; want &= want - 1) {
         u32 n = (u32)__builtin_ctz(want);
         const struct memo_entry *e = &m->e[slot(leading(all, n), key)];
@@ -95,7 +95,7 @@ void memo_add(struct memo *m, const u8 *bytes, u32 key, const struct decode_shap
     fill(&again, s, bytes);
     if (memcmp(&again, i, sizeof(again)))
         return; /* the fields are not simply copied here */
-    key &= ~(u32)KEY_USER;
+    key &= ~(u32)(KEY_USER | KEY_RING12);
     u64 fixed = leading(ld_u64(bytes), n);
     m->lengths[bytes[0]] |= (u8)(1u << n);
     m->e[slot(fixed, key)] =

@@ -270,9 +270,19 @@ static void take_interrupt(struct cpu *c)
     deliver(c, vector & 0xff, INTR_EXTERNAL, false, 0);
 }
 
+/* An STI was the last instruction that ran, and somebody is to know. */
+static void settle_shadow(struct cpu *c)
+{
+    if (c->left + c->stolen == c->shadow)
+        c->pending |= PEND_SHADOW;
+    c->shadow = -1;
+}
+
 /* Looks at everything pending. True: an event was taken or the loop must return. */
 static bool service(struct cpu *c, enum cpu_exit *why)
 {
+    if (c->shadow >= 0)
+        settle_shadow(c);
     u32 p = c->pending;
 
     if (p & PEND_DEBUG) {
@@ -384,12 +394,14 @@ static enum cpu_exit run_slice(struct cpu *c, i64 n, bool single)
     c->left = c->slice = n;
     c->stolen = 0;
     c->cut = false;
+    c->shadow = -1;
     c->kicked = 0;
     native_enter(c);
     if (c->engine)
         c->engine->enter(c);
     enum cpu_exit why = run_loop(c, single);
     native_leave(c);
+    settle_shadow(c);
     if (unlikely(c->pending & PEND_DEBUG)) {
         c->pending &= ~(u32)PEND_DEBUG;
         if (why != CPU_CAUGHT)

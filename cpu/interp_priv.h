@@ -57,6 +57,7 @@ struct block {
     u8 *hot_cost;      /* where that code has the block's cost */
     u8 *hot_loop_cost; /* and once more, when the code has a copy for its own loop; or NULL */
     u64 wild;          /* instructions whose accesses go to many pages; bit n: insn[n] */
+    u32 hot_in;        /* the translator's: links that lead here */
     i32 heat;          /* entries; starts below 0 where code changes often */
     run_fn *first;     /* the handler of insn[0] whose place run_traced or run_break took */
     struct trace_mark mark;

@@ -215,8 +215,12 @@ void exec_sti(struct cpu *cpu, const struct insn *i)
 {
     (void)i;
     if (cpu->cpl <= iopl(cpu)) {
-        if (!(cpu->flsys & FL_IF))
-            cpu->pending |= PEND_SHADOW;
+        if (!(cpu->flsys & FL_IF)) {
+            if (cpu->block && !cpu->pending)
+                cpu->shadow = cpu->left + cpu->stolen;
+            else
+                cpu->pending |= PEND_SHADOW;
+        }
         cpu->flsys |= FL_IF;
     } else if (virtual_if(cpu) && !(cpu->flsys & FL_VIP)) {
         cpu->flsys |= FL_VIF;
@@ -369,17 +373,19 @@ enum {
     DATA_ATTR = ATTR_P | ATTR_S | ATTR_RW | ATTR_A | ATTR_G | ATTR_DB,
 };
 
-static void flat_cs(struct cpu *cpu, u16 sel, int cpl, bool lm)
+/* CS, SS and CPL as all four leave them: flat, whatever the descriptors say. */
+static void flat_segments(struct cpu *cpu, u16 cs, u16 ss, int cpl, bool lm)
 {
     cpu->cpl = (u8)cpl;
-    cpu_set_seg(cpu, SEG_CS, (u16)((sel & 0xfffc) | cpl), 0, 0xffffffff,
-                (u16)(CODE_ATTR | cpl << 5 | (lm ? ATTR_L : ATTR_DB)));
-}
-
-static void flat_ss(struct cpu *cpu, u16 sel, int cpl)
-{
-    cpu_set_seg(cpu, SEG_SS, (u16)((sel & 0xfffc) | cpl), 0, 0xffffffff,
-                (u16)(DATA_ATTR | cpl << 5));
+    cpu->seg[SEG_CS] = (struct seg){.sel = (u16)((cs & 0xfffc) | cpl),
+                                    .limit = 0xffffffff,
+                                    .attr = (u16)(CODE_ATTR | cpl << 5 | (lm ? ATTR_L : ATTR_DB))};
+    cpu->seg[SEG_SS] = (struct seg){.sel = (u16)((ss & 0xfffc) | cpl),
+                                    .limit = 0xffffffff,
+                                    .attr = (u16)(DATA_ATTR | cpl << 5)};
+    seg_derive(cpu, SEG_CS);
+    seg_derive(cpu, SEG_SS);
+    update_mode(cpu);
 }
 
 void exec_syscall(struct cpu *cpu, const struct insn *i)
@@ -401,8 +407,7 @@ void exec_syscall(struct cpu *cpu, const struct insn *i)
         cpu->rip = (u32)cpu->star;
         set_eflags(cpu, 0, FL_VM | FL_IF | FL_RF);
     }
-    flat_cs(cpu, cs & 0xfffc, 0, lm);
-    flat_ss(cpu, (u16)((cs & 0xfffc) + 8), 0);
+    flat_segments(cpu, cs, (u16)((cs & 0xfffc) + 8), 0, lm);
 }
 
 void exec_sysret(struct cpu *cpu, const struct insn *i)
@@ -421,8 +426,7 @@ void exec_sysret(struct cpu *cpu, const struct insn *i)
     else
         set_eflags(cpu, FL_IF, FL_IF);
     cpu->rip = to64 ? cpu->gpr[RCX] : (u32)cpu->gpr[RCX];
-    flat_cs(cpu, (u16)(sel + (to64 ? 16 : 0)), 3, to64);
-    flat_ss(cpu, (u16)(sel + 8), 3);
+    flat_segments(cpu, (u16)(sel + (to64 ? 16 : 0)), (u16)(sel + 8), 3, to64);
 }
 
 void exec_sysenter(struct cpu *cpu, const struct insn *i)
@@ -437,8 +441,7 @@ void exec_sysenter(struct cpu *cpu, const struct insn *i)
     set_eflags(cpu, 0, FL_VM | FL_IF | FL_RF);
     cpu->gpr[RSP] = lm ? cpu->sysenter_esp : (u32)cpu->sysenter_esp;
     cpu->rip = lm ? cpu->sysenter_eip : (u32)cpu->sysenter_eip;
-    flat_cs(cpu, cs, 0, lm);
-    flat_ss(cpu, (u16)((cs & 0xfffc) + 8), 0);
+    flat_segments(cpu, cs, (u16)((cs & 0xfffc) + 8), 0, lm);
 }
 
 void exec_sysexit(struct cpu *cpu, const struct insn *i)
@@ -456,8 +459,7 @@ void exec_sysexit(struct cpu *cpu, const struct insn *i)
     u16 cs = (u16)((cpu->sysenter_cs & 0xfffc) + (to64 ? 32 : 16));
     cpu->gpr[RSP] = to64 ? sp : (u32)sp;
     cpu->rip = to64 ? ip : (u32)ip;
-    flat_cs(cpu, cs, 3, to64);
-    flat_ss(cpu, (u16)(cs + 8), 3);
+    flat_segments(cpu, cs, (u16)(cs + 8), 3, to64);
 }
 
 void exec_rsm(struct cpu *cpu, const struct insn *i)
