@@ -20,8 +20,8 @@ static void enter(struct cpu *cpu)
 {
     struct site_cache *s = &cpu->mmu.sites;
     u16 n = bt_of(cpu)->cfg.unlinked ? SITE_PATIENCE_STRESS : SITE_PATIENCE;
-    for (int k = 0; k < 2 * SITES; k++)
-        (&s->patience[0][0])[k] = n;
+    for (int k = 0; k < SITES; k++)
+        s->patience[k] = n;
     s->wild = 0;
     if (bt_of(cpu)->gs_insn)
         __asm__ volatile("wrgsbase %0" : : "r"(cpu));

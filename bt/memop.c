@@ -109,7 +109,7 @@ static u32 new_site(struct xl *x, bool write)
     u32 *n = &x->t->next_site[write];
     u32 count = write ? SITES - SITE_WRITES : SITE_WRITES;
     *n = (*n + 1) % count;
-    return (x->b->key & KEY_USER ? 0 : SITES) + (write ? SITE_WRITES : 0) + *n;
+    return (write ? SITE_WRITES : 0) + *n;
 }
 
 /* S2: the address. The comparison; S2 keeps the offset in the page. */
@@ -152,7 +152,9 @@ void mem_miss(struct xl *x, const struct way_out *w)
  * that they had too many. */
 static bool by_site(const struct xl *x, int k, u8 what)
 {
-    return x->t->cfg.helpers ? false : what == COLD_SLOW ? !(x->b->wild >> k & 1) : x->stack_op;
+    if (!(x->b->key & KEY_USER) || x->t->cfg.helpers)
+        return false;
+    return what == COLD_SLOW ? !(x->b->wild >> k & 1) : x->stack_op;
 }
 
 void mem_base(struct xl *x, int k, int base, i32 disp, u32 size, bool write, u8 what)

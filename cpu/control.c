@@ -74,13 +74,8 @@ void update_mode(struct cpu *cpu)
         cpu->view = (cpu->cr4 & CR4_SMAP) && !(cpu->flsys & FL_AC) ? VIEW_SUP : VIEW_SUP_AC;
 
     cpu->tlb = cpu->mmu.tlb[cpu->view];
-    /* An entry of the sites serves code whatever AC says: supervisor pages are the same to both
-     * views; with alignment checks there are no entries. */
-    cpu->mmu.sites.src = cpu->tlb;
-    if (cpu->cpl < 3 && (cpu->cr4 & CR4_SMAP))
-        cpu->mmu.sites.src = cpu->mmu.tlb[VIEW_SUP];
-    else if (cpu->view == VIEW_USER_AC)
-        mmu_clear_sites(&cpu->mmu);
+    if (cpu->view == VIEW_USER_AC)
+        mmu_clear_sites(&cpu->mmu); /* of VIEW_USER */
     cpu->fpu_trap = cpu->cr0 & (CR0_EM | CR0_TS);
     cpu->sse_trap = cpu->fpu_trap || !(cpu->cr4 & CR4_OSFXSR);
     cpu->avx_trap = (cpu->cr0 & CR0_TS) || !(cpu->cr4 & CR4_OSXSAVE) || (cpu->xcr0 & 6) != 6;

@@ -86,17 +86,17 @@ struct itlb_entry {
 };
 
 /* The translator's first cache: an entry belongs to places in the code (sites), not to addresses,
- * so that an access needs no lookup but one comparison. Entries are copies of TLB entries; all end
- * when any of those may. Separate ones for code of CPL 3 and of others, for reads and writes. */
+ * so that an access needs no lookup but one comparison. Entries are copies of TLB entries and end
+ * with them. For code of CPL 3 only: what runs between two flushes in the kernel seldom passes the
+ * same place twice. Separate ones for reads and writes. */
 enum { SITES = 256, SITE_WRITES = 160 }; /* from SITE_WRITES on: writes */
 struct site_cache {
-    u64 tag[2][SITES]; /* of a page, or `none`; [1]: supervisor code */
-    u64 add[2][SITES]; /* host address = gla + add */
-    u16 patience[2][SITES]; /* misses until a place is told that it has too many */
-    u64 none;               /* a secret address that cannot exist */
-    struct tlb_entry *src;  /* what may be copied: of one view only */
-    u8 used;                /* something was entered since the last clearing */
-    u8 wild;                /* patience ended */
+    u64 tag[SITES];      /* of a page, or `none` */
+    u64 add[SITES];      /* host address = gla + add */
+    u16 patience[SITES]; /* misses until a place is told that it has too many */
+    u64 none;            /* a secret address that cannot exist */
+    u8 used;             /* something was entered since the last clearing */
+    u8 wild;             /* patience ended */
 };
 
 struct mmu {

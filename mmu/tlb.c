@@ -51,8 +51,8 @@ void mmu_clear_sites(struct mmu *m)
 {
     if (!m->sites.used)
         return;
-    for (int k = 0; k < 2 * SITES; k++)
-        (&m->sites.tag[0][0])[k] = m->sites.none;
+    for (int k = 0; k < SITES; k++)
+        m->sites.tag[k] = m->sites.none;
     m->sites.used = 0;
 }
 
@@ -132,7 +132,8 @@ void mmu_flush_page(struct mmu *m, gla a)
     bool giga = map_has(m->giga_map, 512, giga_hash(a));
     bool large = giga || (m->large_map[h >> 3] >> (h & 7) & 1);
 
-    mmu_clear_sites(m);
+    for (int k = 0; k < SITES; k++)
+        m->sites.tag[k] = m->sites.tag[k] == page ? m->sites.none : m->sites.tag[k];
     for (size_t v = 0; v < VIEW_COUNT; v++) {
         struct tlb_entry *e = mmu_slot(m, (int)v, a);
         struct stlb_entry *s = &m->stlb[v][tlb_index(a) & (STLB_SIZE - 1)];
@@ -143,6 +144,7 @@ void mmu_flush_page(struct mmu *m, gla a)
     }
     if (large) {
         /* clearing more than needed is always allowed */
+        mmu_clear_sites(m);
         int shift = giga ? 30 : 22;
         for (size_t k = 0; k < VIEW_COUNT * TLB_SIZE; k++) {
             struct tlb_entry *e = &m->tlb[0][0] + k;

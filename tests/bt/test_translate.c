@@ -220,24 +220,32 @@ Test(translate, links_and_page_tables)
 
 /* ---- entries that belong to places in the code -------------------------------------------------
  */
-/* The page at 400000h changes under a loop that reads and writes it, by INVLPG and by CR3; then
- * accesses across a page's end, and a walk over more pages than an entry is good for. */
+/* In ring 3: the page at 400000h changes under a loop that reads and writes it, by INVLPG and by
+ * CR3; then accesses across a page's end, and a walk over more pages than an entry is good for. */
 GUEST(sites, 64)
-"mov %cr3, %r12\n mov (%r12), %r12\n and $-4096, %r12\n mov (%r12), %r12\n and $-4096, %r12\n"
-    "mov 16(%r12), %r10\n lea 0x400000(%r10), %r11\n"
-    "movq $1, 0x400000\n movq $5, 0x800000\n mov $0x400000, %ebx\n mov $6, %ecx\n"
+"mov %cr3, %rdi\n orb $4, (%rdi)\n mov (%rdi), %rdi\n and $-4096, %rdi\n orb $4, (%rdi)\n"
+    "mov (%rdi), %r12\n and $-4096, %r12\n"
+    "xor %ecx, %ecx\n suser: orb $4, (%r12, %rcx, 8)\n inc %ecx\n cmp $7, %ecx\n jne suser\n"
+    "mov %cr3, %rax\n mov %rax, %cr3\n"
+    "mov 16(%r12), %r13\n lea 0x400000(%r13), %r14\n mov $0x30000, %esp\n"
+    "mov $0xc0000080, %ecx\n rdmsr\n or $1, %eax\n wrmsr\n"
+    "inc %ecx\n xor %eax, %eax\n mov $0x130008, %edx\n wrmsr\n"
+    "inc %ecx\n lea scall(%rip), %eax\n xor %edx, %edx\n wrmsr\n"
+    "movq $1, 0x400000\n movq $5, 0x800000\n mov $0x400000, %ebx\n mov $6, %r15d\n"
+    "lea sround(%rip), %rcx\n mov $2, %r11d\n sysretq\n"
+    "scall: test %r15d, %r15d\n jz send\n"
+    "xchg %r13, %r14\n mov %r13, 16(%r12)\n test $1, %r15b\n jz sflush\n invlpg (%rbx)\n sysretq\n"
+    "sflush: mov %cr3, %rax\n mov %rax, %cr3\n sysretq\n"
     "sround: mov $50, %ebp\n"
     "sloop: add (%rbx), %r8\n incl 8(%rbx)\n push (%rbx)\n pop 16(%rbx, %rbp, 8)\n dec %ebp\n "
-    "jnz sloop\n"
-    "xchg %r10, %r11\n mov %r10, 16(%r12)\n test $1, %cl\n jz sflush\n invlpg (%rbx)\n jmp snext\n"
-    "sflush: mov %cr3, %rax\n mov %rax, %cr3\n snext: dec %ecx\n jnz sround\n"
-    "mov %r8, OUT\n mov 0x400008, %eax\n mov %rax, OUT + 8\n mov 0x800008, %eax\n mov %rax, OUT + "
-    "16\n"
+    "jnz sloop\n syscall\n dec %r15d\n jnz sround\n"
+    "mov %r8, OUT\n mov 0x400008, %eax\n mov %rax, OUT + 8\n mov 0x800008, %eax\n"
+    "mov %rax, OUT + 16\n"
     "mov $0x400ffc, %ebx\n mov $100, %ebp\n"
     "scross: addq $3, (%rbx)\n mov (%rbx), %rdx\n dec %ebp\n jnz scross\n mov %rdx, OUT + 24\n"
     "mov $3, %ecx\n swalk: mov $0x400000, %ebx\n mov $1900, %ebp\n"
     "spage: addq $1, 0x800(%rbx)\n add 0x800(%rbx), %r9\n add $4096, %rbx\n dec %ebp\n jnz spage\n"
-    "dec %ecx\n jnz swalk\n mov %r9, OUT + 32\n" GUEST_END(sites);
+    "dec %ecx\n jnz swalk\n mov %r9, OUT + 32\n syscall\n send:" GUEST_END(sites);
 
 Test(translate, sites)
 {
