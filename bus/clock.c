@@ -81,6 +81,11 @@ u64 clock_wall(struct clock *c)
     return c->wall_epoch + clock_now(c);
 }
 
+u64 clock_wall_epoch(const struct clock *c)
+{
+    return c->wall_epoch;
+}
+
 void clock_pause(struct clock *c)
 {
     if (!c->paused) {

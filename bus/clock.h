@@ -41,16 +41,17 @@ void clock_set_source(struct clock *clk, u64 (*fn)(void *ctx), void *ctx);
 /* Called whenever the nearest deadline gets nearer, so that a running vCPU can end its slice. */
 void clock_set_kick(struct clock *clk, void (*fn)(void *ctx), void *ctx);
 
-u64 clock_now(struct clock *clk);    /* ns since the VM was made */
-u64 clock_wall(struct clock *clk);   /* ns since 1970-01-01 UTC, as the guest's RTC should say */
-void clock_pause(struct clock *clk); /* time stands still; nests not */
+u64 clock_now(struct clock *clk);  /* ns since the VM was made */
+u64 clock_wall(struct clock *clk); /* ns since 1970-01-01 UTC, as the guest's RTC should say */
+u64 clock_wall_epoch(const struct clock *clk); /* clock_wall() - clock_now() at any one moment */
+void clock_pause(struct clock *clk);           /* time stands still; nests not */
 void clock_resume(struct clock *clk);
 void clock_advance(struct clock *clk, u64 ns); /* CLOCK_FAKE: moves time, firing timers in order */
 void clock_warp(struct clock *clk, u64 to);    /* CLOCK_ICOUNT: skip idle time to `to` */
 
 u64 clock_next(struct clock *clk); /* nearest deadline, or CLOCK_NEVER */
 void clock_run(struct clock *clk); /* fires every timer that is due now; callbacks may
-                                  * re-arm: what they arm in the past waits for the next call */
+                                    * re-arm: what they arm in the past waits for the next call */
 
 void timer_init(struct timer *t, struct clock *clk, timer_fn *fn, void *ctx); /* not armed */
 void timer_arm(struct timer *t, u64 when_ns); /* absolute; moves an armed timer */

@@ -40,7 +40,7 @@ bool next_pair(char **list, char **key, char **value);
 void print_list(const char *heading, const char *const *list);
 
 /* ---- options (options.c) ---- */
-enum drive_bus { DRIVE_IDE, DRIVE_FLOPPY, DRIVE_VIRTIO, N_DRIVE_BUSES };
+enum drive_bus { DRIVE_IDE, DRIVE_FLOPPY, DRIVE_VIRTIO, DRIVE_PV, N_DRIVE_BUSES };
 struct drive_spec {
     char *file;    /* NULL: no medium */
     char said[64]; /* the option, for messages: "-hda" */

@@ -36,8 +36,10 @@ enum status drive_parse(const char *text, struct drive_spec *d, struct error *er
                 d->bus = DRIVE_FLOPPY;
             else if (value && !strcmp(value, "virtio"))
                 d->bus = DRIVE_VIRTIO;
+            else if (value && !strcmp(value, "pv"))
+                d->bus = DRIVE_PV;
             else
-                st = bad_value(err, key, value, "ide, floppy or virtio");
+                st = bad_value(err, key, value, "ide, floppy, virtio or pv");
         } else if (!strcmp(key, "media")) {
             media_said = true;
             if (value && (!strcmp(value, "disk") || !strcmp(value, "cdrom")))
@@ -48,7 +50,7 @@ enum status drive_parse(const char *text, struct drive_spec *d, struct error *er
             if (value && parse_number(value, VM_MAX_VIRTIO_DISKS - 1, &n))
                 d->index = (int)n;
             else
-                st = bad_value(err, key, value, "0 to 3 (floppies 0 or 1, virtio 0 to 7)");
+                st = bad_value(err, key, value, "0 to 3 (floppies and pv 0 or 1, virtio 0 to 7)");
         } else if (!strcmp(key, "serial")) {
             free(d->serial);
             d->serial = value && *value && strlen(value) <= 20 ? strdup(value) : NULL;
@@ -81,6 +83,8 @@ enum status drive_parse(const char *text, struct drive_spec *d, struct error *er
         st = fail(err, ST_INVAL, "index=%d: floppies have 0 or 1", d->index);
     if (!st && d->bus == DRIVE_IDE && d->index >= VM_MAX_IDE)
         st = fail(err, ST_INVAL, "index=%d: IDE drives have 0 to 3", d->index);
+    if (!st && d->bus == DRIVE_PV && (d->index >= VM_MAX_PV_DISKS || d->cdrom))
+        st = fail(err, ST_INVAL, "if=pv: disks with index=0 or 1");
     if (!st && d->bus != DRIVE_VIRTIO && (d->serial || d->queues))
         st = fail(err, ST_INVAL, "%s= is for if=virtio", d->serial ? "serial" : "queues");
     if (!st && d->bus == DRIVE_VIRTIO && d->cdrom)
@@ -109,6 +113,9 @@ static const char *place_name(enum drive_bus bus, int index)
     static const char *const virtio[] = {"1st virtio disk", "2nd virtio disk", "3rd virtio disk",
                                          "4th virtio disk", "5th virtio disk", "6th virtio disk",
                                          "7th virtio disk", "8th virtio disk"};
+    static const char *const pv[] = {"1st paravirtual disk", "2nd paravirtual disk"};
+    if (bus == DRIVE_PV)
+        return pv[index];
     return bus == DRIVE_IDE ? ide[index] : bus == DRIVE_VIRTIO ? virtio[index] : floppy[index];
 }
 
@@ -119,7 +126,8 @@ enum status drives_place(struct run_options *o, struct error *err)
         const char *what;
     } buses[N_DRIVE_BUSES] = {[DRIVE_IDE] = {VM_MAX_IDE, "IDE drives"},
                               [DRIVE_FLOPPY] = {VM_MAX_FLOPPY, "floppy drives"},
-                              [DRIVE_VIRTIO] = {VM_MAX_VIRTIO_DISKS, "virtio disks"}};
+                              [DRIVE_VIRTIO] = {VM_MAX_VIRTIO_DISKS, "virtio disks"},
+                              [DRIVE_PV] = {VM_MAX_PV_DISKS, "paravirtual disks"}};
     struct drive_spec *at[N_DRIVE_BUSES][VM_MAX_VIRTIO_DISKS] = {{NULL}};
 
     for (int k = 0; k < o->n_drives; k++) {
@@ -218,6 +226,8 @@ enum status drives_open(struct run_options *o, struct error *err)
         }
         if (d->bus == DRIVE_FLOPPY)
             o->cfg.floppy[d->index] = b;
+        else if (d->bus == DRIVE_PV)
+            o->cfg.pv_disk[d->index] = b;
         else if (d->bus == DRIVE_VIRTIO)
             o->cfg.virtio.disk[d->index] = (struct vm_virtio_disk){b, d->serial, d->queues};
         else
@@ -235,6 +245,10 @@ void drives_close(struct vm_config *cfg)
     for (int k = 0; k < VM_MAX_FLOPPY; k++) {
         block_close(cfg->floppy[k]);
         cfg->floppy[k] = NULL;
+    }
+    for (int k = 0; k < VM_MAX_PV_DISKS; k++) {
+        block_close(cfg->pv_disk[k]);
+        cfg->pv_disk[k] = NULL;
     }
     for (int k = 0; k < VM_MAX_VIRTIO_DISKS; k++) {
         block_close(cfg->virtio.disk[k].block);

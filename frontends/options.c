@@ -528,7 +528,7 @@ static const struct option options[] = {
     {"fda", "FILE", DRIVES, take_fda, "image in floppy drive A"},
     {"fdb", "FILE", DRIVES, take_fdb, "... B"},
     {"drive", "KEYS", DRIVES, take_drive,
-     "file=PATH,if=ide|floppy|virtio,media=disk|cdrom,index=N,\n"
+     "file=PATH,if=ide|floppy|virtio|pv,media=disk|cdrom,index=N,\n"
      "readonly=on|off,snapshot=on|off,format=raw (a comma in PATH: two);\n"
      "PATH may be an NBD address: nbd:unix:SOCKET, nbd:HOST:PORT, a URI;\n"
      "for virtio also serial=TEXT,queues=N"},

@@ -185,6 +185,7 @@ static enum status start(struct session *s, struct error *err)
         if (!st) { /* the images are the machine's now */
             memset(s->o.cfg.ide, 0, sizeof(s->o.cfg.ide));
             memset(s->o.cfg.floppy, 0, sizeof(s->o.cfg.floppy));
+            memset(s->o.cfg.pv_disk, 0, sizeof(s->o.cfg.pv_disk));
             memset(s->o.cfg.virtio.disk, 0, sizeof(s->o.cfg.virtio.disk));
         }
     }

@@ -8,6 +8,7 @@
 #include "machine/engine_priv.h"
 #include "machine/vm_priv.h"
 #include "pv/kvm.h"
+#include "pv/trv.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -17,16 +18,6 @@ static const char *const names[] = {"none", "kvm", "trv", NULL};
 const char *const *vm_personalities(void)
 {
     return names;
-}
-
-enum status pv_check(const char *name, struct error *err)
-{
-    for (int k = 0; name && names[k]; k++)
-        if (!strcmp(names[k], name))
-            return ST_OK;
-    return name ? fail(err, ST_INVAL, "unknown personality '%.40s' (there are: none, kvm, trv)",
-                       name)
-                : ST_OK;
 }
 
 /* The kernel's schedstat of this thread: ns on the CPU, ns waiting for one, times run. */
@@ -56,19 +47,41 @@ static void attach_kvm(struct vm *vm)
     vm->kvm_pv = vm_add(vm, kvm_new(&w));
 }
 
+static const char *personality(const struct vm_config *c)
+{
+    return c->pv ? c->pv : c->bare ? "none" : c->flat_path ? "trv" : "kvm";
+}
+
+enum status pv_check(const struct vm_config *c, struct error *err)
+{
+    bool known = false, disks = false;
+    for (int k = 0; names[k]; k++)
+        known |= !c->pv || !strcmp(names[k], c->pv);
+    for (int k = 0; k < VM_MAX_PV_DISKS; k++)
+        disks |= c->pv_disk[k] != NULL;
+    if (!known)
+        return fail(err, ST_INVAL, "unknown personality '%.40s' (there are: none, kvm, trv)",
+                    c->pv);
+    if (disks && strcmp(personality(c), "trv"))
+        return fail(err, ST_INVAL, "disks with if=pv are for -pv trv");
+    return ST_OK;
+}
+
 void pv_attach(struct vm *vm)
 {
     const struct vm_config *c = &vm->cfg;
-    const char *name = c->pv ? c->pv : c->bare ? "none" : c->flat_path ? "trv" : "kvm";
+    const char *name = personality(c);
     if (!strcmp(name, "kvm")) {
         attach_kvm(vm);
     } else if (!strcmp(name, "trv")) {
-        vm->trv =
-            (struct trv){engine_trv_id(c->any_engine ? "interp" : c->engine), TRV_PERSONALITY_TRV};
-        vm->cpu->hypercall = trv_hypercall;
-        vm->cpu->hypercall_ctx = &vm->trv;
-        vm->cpu->pv_cpuid = trv_cpuid;
-        vm->cpu->pv_ctx = &vm->trv;
+        struct trv_wires w = {.cpu = vm->cpu,
+                              .mem = vm->mem,
+                              .clk = vm->clk,
+                              .console = c->serial[0],
+                              .engine = engine_trv_id(c->any_engine ? "interp" : c->engine)};
+        for (int k = 0; k < VM_MAX_PV_DISKS; k++)
+            w.disk[k] = c->pv_disk[k];
+        vm->trv_pv = vm_add(vm, trv_new(&w));
     }
 }
 

@@ -4,6 +4,7 @@
 #include "machine/views.h"
 #include "machine/engine_priv.h"
 #include "machine/vm_priv.h"
+#include "pv/trv.h"
 #include "base/log.h"
 
 #include <stdlib.h>
@@ -35,8 +36,8 @@ static void attached(struct vm *vm, const char *spec)
     if (vm->trace)
         trace_engine_changed(vm);
     vm->view.engine = spec;
-    if (!vm->cfg.any_engine)
-        vm->trv.engine = engine_trv_id(spec);
+    if (!vm->cfg.any_engine && vm->trv_pv)
+        trv_set_engine(vm->trv_pv, engine_trv_id(spec));
 }
 
 enum status vm_set_engine(struct vm *vm, const char *spec, struct error *err)

@@ -147,7 +147,7 @@ static enum status check_config(const struct vm_config *c, struct error *err)
         return fail(err, ST_INVAL, "unknown machine '%s' (there are: pc, microvm)", c->machine);
     enum status st = engine_check(c->engine, err);
     if (st == ST_OK)
-        st = pv_check(c->pv, err);
+        st = pv_check(c, err);
     if (st != ST_OK)
         return st;
     if (c->ram_size < MIB || c->ram_size > 64 * GIB || (c->ram_size & ~PAGE_MASK))
@@ -227,6 +227,7 @@ enum status vm_new(const struct vm_config *c, struct vm **out, struct error *err
         /* the caller keeps its backends */
         memset(vm->cfg.ide, 0, sizeof(vm->cfg.ide));
         memset(vm->cfg.floppy, 0, sizeof(vm->cfg.floppy));
+        memset(vm->cfg.pv_disk, 0, sizeof(vm->cfg.pv_disk));
         vm_free(vm);
         return st;
     }
@@ -244,6 +245,8 @@ void vm_free(struct vm *vm)
         device_destroy(vm->devices[k]);
     for (int k = 0; k < VM_MAX_IDE; k++)
         block_close(vm->cfg.ide[k].block);
+    for (int k = 0; k < VM_MAX_PV_DISKS; k++)
+        block_close(vm->cfg.pv_disk[k]);
     engine_detach(vm->cpu);
     cpu_free(vm->cpu);
     space_free(vm->mem);

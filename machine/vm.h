@@ -13,7 +13,7 @@
 #include "bus/backend.h"
 #include "machine/virtio.h"
 
-enum { VM_MAX_IDE = 4, VM_MAX_FLOPPY = 2, VM_MAX_SERIAL = 4, VM_MAX_NIC = 4 };
+enum { VM_MAX_IDE = 4, VM_MAX_FLOPPY = 2, VM_MAX_PV_DISKS = 2, VM_MAX_SERIAL = 4, VM_MAX_NIC = 4 };
 
 enum vm_boot { VM_BOOT_DISK = 'c', VM_BOOT_CDROM = 'd', VM_BOOT_FLOPPY = 'a', VM_BOOT_NET = 'n' };
 
@@ -60,6 +60,7 @@ struct vm_config {
                               only firmware (roms/demo); NULL: none */
     struct vm_drive ide[VM_MAX_IDE]; /* primary master, primary slave, secondary master, slave */
     struct block *floppy[VM_MAX_FLOPPY];
+    struct block *pv_disk[VM_MAX_PV_DISKS]; /* by hypercalls of personality trv; as ide */
     struct vm_virtio virtio;
     struct vm_nic nic[VM_MAX_NIC];
     char boot_order[8]; /* letters of enum vm_boot, first first; "" = "cda" */

@@ -15,7 +15,6 @@
 #include "cpu/cpu.h"
 #include "machine/debug.h"
 #include "machine/vm.h"
-#include "pv/trv.h"
 
 enum { VM_MAX_DEVICES = 96 };
 
@@ -62,8 +61,7 @@ struct vm {
     struct input_sink *board_input, virtio_input; /* with the last two: what `input` was, and is */
     struct screen *screen;
 
-    struct trv trv;        /* personality trv: what the machine answers to our own hypercall */
-    struct device *kvm_pv; /* personality kvm */
+    struct device *kvm_pv, *trv_pv; /* the personality, or NULL */
 
     u64 acpi_rsdp; /* where the board put the RSDP for direct boots, 0: nowhere */
     u32 events;
@@ -120,7 +118,7 @@ enum cpu_exit debug_step(struct vm *vm, bool *done);
 
 /* ---- the personality: pv.c ---------------------------------------------------------------------
  */
-enum status pv_check(const char *name, struct error *err); /* NULL: the default */
+enum status pv_check(const struct vm_config *c, struct error *err);
 /* Before the board: the CPU has its features and no device exists. */
 void pv_attach(struct vm *vm);
 /* Around the CPU's work, by the run loop. */

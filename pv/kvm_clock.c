@@ -15,9 +15,9 @@
 enum { PAGE_BYTES = 32, WALL_BYTES = 12, PAIRING_BYTES = 64 };
 enum { TSC_STABLE = 1 };
 
-u64 kvm_tsc(const struct kvm *k)
+static u64 tsc_at(const struct kvm *k, u64 now)
 {
-    return clock_now(k->w.clk) + (u64)k->w.cpu->tsc_offset;
+    return now + (u64)k->w.cpu->tsc_offset;
 }
 
 /* The version before a change: odd. */
@@ -35,8 +35,9 @@ void kvm_write_system_time(struct kvm *k)
     u32 version = changing(ld_u32(p));
     st_u32(p, version);
     guest_ram_write(k->w.mem, at, p, 4);
-    st_u64(p + 8, kvm_tsc(k));
-    st_u64(p + 16, clock_now(k->w.clk));
+    u64 now = clock_now(k->w.clk); /* once: both are of one moment */
+    st_u64(p + 8, tsc_at(k, now));
+    st_u64(p + 16, now);
     /* ns = (ticks << shift) * mul >> 32: times 2, times a half */
     st_u32(p + 24, 1u << 31);
     p[28] = 1;
@@ -54,7 +55,7 @@ void kvm_write_wall_clock(struct kvm *k)
     gpa at = k->wall_clock;
     if (!at || !guest_ram_read(k->w.mem, at, p, sizeof(p)))
         return;
-    u64 zero = clock_wall(k->w.clk) - clock_now(k->w.clk);
+    u64 zero = clock_wall_epoch(k->w.clk);
     u32 version = changing(ld_u32(p));
     st_u32(p, version);
     guest_ram_write(k->w.mem, at, p, 4);
@@ -69,11 +70,11 @@ void kvm_write_wall_clock(struct kvm *k)
 i64 kvm_clock_pairing(struct kvm *k, u64 at, u64 type)
 {
     u8 p[PAIRING_BYTES] = {0};
-    u64 wall = clock_wall(k->w.clk);
+    u64 now = clock_now(k->w.clk), wall = clock_wall_epoch(k->w.clk) + now;
     if (type != 0)
         return -KVM_EOPNOTSUPP;
     st_u64(p, wall / NS_PER_SEC);
     st_u64(p + 8, wall % NS_PER_SEC);
-    st_u64(p + 16, kvm_tsc(k));
+    st_u64(p + 16, tsc_at(k, now));
     return guest_ram_write(k->w.mem, at, p, sizeof(p)) ? 0 : -KVM_EFAULT;
 }

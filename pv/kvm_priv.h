@@ -67,8 +67,6 @@ struct kvm {
 /* kvm_clock.c */
 void kvm_write_wall_clock(struct kvm *k);
 void kvm_write_system_time(struct kvm *k);
-/* The TSC as the guest's RDTSC gives it now. */
-u64 kvm_tsc(const struct kvm *k);
 /* KVM_HC_CLOCK_PAIRING: 0 or a negative error. */
 i64 kvm_clock_pairing(struct kvm *k, u64 at, u64 type);
 

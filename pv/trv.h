@@ -1,27 +1,31 @@
 /*
  * pv/trv.h - the host side of our own hypercall interface (docs/pv-abi.md).
  *
- * You are here: the board sets cpu->hypercall = trv_hypercall with a struct trv as its context,
- * and, where the guest is told of a hypervisor, cpu->pv_cpuid = trv_cpuid.
+ * You are here: a device without registers in memory, as pv/kvm.h is. Making it wires it into the
+ * CPU: the CPUID leaf 40000000h and the hypercalls. Numbers and layouts are in pv/guest/trv.h.
  */
 #ifndef PV_TRV_H
 #define PV_TRV_H
 
-#include "base/types.h"
+#include "bus/backend.h"
+#include "bus/device.h"
 #include "cpu/cpu.h"
 #include "pv/guest/trv.h"
 
-/* What this machine says it is; owned by the board, constant while it runs. */
-struct trv {
-    u32 engine;      /* TRV_ENGINE_* */
-    u32 personality; /* TRV_PERSONALITY_* */
+enum { TRV_MAX_DISKS = 2 };
+
+struct trv_wires {
+    struct cpu *cpu;
+    struct space *mem;
+    struct clock *clk;
+    struct chardev *console;           /* written only; NULL: none */
+    struct block *disk[TRV_MAX_DISKS]; /* borrowed; NULL: none */
+    u32 engine;                        /* TRV_ENGINE_* */
 };
 
-/* Answers the call in EAX by ring 0; false (the instruction raises #UD) for any other ring.
- * VM's thread. */
-bool trv_hypercall(void *ctx, struct cpu *cpu);
+struct device *trv_new(const struct trv_wires *w);
 
-/* The CPUID leaves 40000000h.. of personality trv; false: not one of them. */
-bool trv_cpuid(void *ctx, struct cpu *cpu, u32 leaf, u32 sub, u32 out[4]);
+/* Another engine runs the instructions from now on. */
+void trv_set_engine(struct device *d, u32 engine);
 
 #endif
