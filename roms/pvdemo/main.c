@@ -278,14 +278,10 @@ static void stats(void)
     end_line();
 }
 
-static void out(u16 port, u16 v)
-{
-    __asm__ volatile("outw %0, %1" ::"a"(v), "Nd"(port));
-}
-
 /* The one thing that is not the interface's: a word on the serial port when nobody answers. */
 static void nobody(void)
 {
+    __asm__ volatile("outb %0, %1" ::"a"((u8)3), "d"((u16)0x3fb)); /* eight data bits */
     for (const char *s = "pvdemo: nobody answers here; it wants -pv trv\r\n"; *s; s++)
         __asm__ volatile("outb %0, %1" ::"a"(*s), "d"((u16)0x3f8));
 }
@@ -311,5 +307,6 @@ void guest_main(void)
         text(failed ? "FAILED" : "Done: power off");
         end_line();
     }
-    out(0x604, 0x2000); /* PM1 control of both boards: soft off */
+    /* PM1 control of both boards: soft off */
+    __asm__ volatile("outw %0, %1" ::"a"((u16)0x2000), "d"((u16)0x604));
 }

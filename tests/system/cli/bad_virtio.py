@@ -12,7 +12,7 @@ BAD = [
      r"1 to 20 characters"),
     ("IDE serial", ["run", "-drive", "file=@disk,serial=x"], USAGE, r"serial= is for if=virtio"),
     ("pv disk without its personality", ["run", "-nographic", "-rom", "@exit.rom", "-pv", "none",
-                                         "-drive", "file=@disk,if=pv"], HOST, r"for -pv trv"),
+                                         "-drive", "file=@disk,if=pv"], USAGE, r"for -pv trv"),
     ("three pv disks", ["run"] + ["-drive", "file=@disk,if=pv"] * 3, USAGE,
      r"no more than 2 paravirtual"),
     ("pv disk's index", ["run", "-drive", "file=@disk,if=pv,index=2"], USAGE, r"index=0 or 1"),
