@@ -12,8 +12,9 @@ enum status net_add_cards(struct vm *vm, struct error *err)
         const struct vm_nic *n = &vm->cfg.nic[k];
         if ((n->model == VM_NIC_E1000 && !vm->pci) ||
             (n->model == VM_NIC_VIRTIO && !vm->place_virtio))
-            return fail(err, ST_UNSUP, "this machine has no place for %s network card",
-                        n->model == VM_NIC_E1000 ? "an e1000" : "a virtio");
+            return fail(err, ST_UNSUP, "this machine has no place for %s",
+                        n->model == VM_NIC_E1000 ? "an e1000 card; model=virtio may do"
+                                                 : "a virtio network card");
     }
     for (int k = 0; k < VM_MAX_NIC; k++) {
         const struct vm_nic *n = &vm->cfg.nic[k];

@@ -94,7 +94,7 @@ static void operate(struct in *in, struct pci_rig *p, struct cable *c, struct e1
         c->waiting = take(in, 1);
         break;
     case 13:
-        clock_advance(p->r.clk, take(in, 3));
+        clock_advance(p->r.clk, take(in, 2));
         break;
     case 14:
         if (op & 128)
