@@ -132,6 +132,32 @@ static inline void netdev_close(struct netdev *n) /* NULL is allowed */
         n->ops->close(n);
 }
 
+/* ---- vsock: connections between guest and host, by port -------------------------------------- */
+/* A connection is a number below VSOCK_CONNS that the host's side gives out; it is free again after
+ * close(), or after accept() returned false. Bytes are neither lost nor doubled. */
+enum { VSOCK_CONNS = 64, VSOCK_WINDOW = 65536 };
+
+struct vsock_host;
+struct vsock_host_ops {
+    int (*connect)(struct vsock_host *h, u32 port); /* the guest calls; -1: refused */
+    void (*opened)(struct vsock_host *h, int conn); /* the guest has answered accept() */
+    /* From the guest. The host's side has room for VSOCK_WINDOW bytes that have not left. */
+    void (*send)(struct vsock_host *h, int conn, const u8 *buf, size_t len);
+    void (*resume)(struct vsock_host *h, int conn);   /* there is space() again */
+    void (*shutdown)(struct vsock_host *h, int conn); /* the guest sends no more */
+    void (*close)(struct vsock_host *h, int conn);
+};
+struct vsock_host {
+    const struct vsock_host_ops *ops;
+    /* The device's side; NULL before it is made and after it is gone. */
+    bool (*accept)(void *ctx, int conn, u32 port); /* the host calls the guest; false: refused */
+    size_t (*space)(void *ctx, int conn);          /* bytes that recv takes */
+    void (*recv)(void *ctx, int conn, const u8 *buf, size_t len);
+    void (*sent)(void *ctx, int conn, size_t len); /* so many of the guest's bytes have left */
+    void (*eof)(void *ctx, int conn); /* the host's side sends no more and takes no more */
+    void *ctx;
+};
+
 /* ---- keyboard and mouse -------------------------------------------------------------------- */
 /* Keys are USB HID usage codes of page 7 (as SDL scancodes are): 4 = A ... 0xe7 = right GUI. */
 struct input_sink {

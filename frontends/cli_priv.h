@@ -73,6 +73,7 @@ struct run_options {
     int n_virtio_ports;
     char *shares[VM_MAX_SHARES]; /* what cfg.virtio.share points into */
     int n_shares;
+    char *vsock; /* the host's socket, NULL: none; a copy */
     struct nic *nics[VM_MAX_NIC];
     int n_nics;
     bool no_nic; /* -nic none */

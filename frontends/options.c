@@ -301,6 +301,22 @@ static enum status take_virtio_input(struct run_options *o, const char *arg, str
     return ST_OK;
 }
 
+static enum status take_vsock(struct run_options *o, const char *arg, struct error *err)
+{
+    size_t len = strcspn(arg, ",");
+    u64 cid = 3;
+    if (o->vsock)
+        return fail(err, ST_INVAL, "a machine has one socket device");
+    if (arg[len] && (strncmp(arg + len, ",cid=", 5) ||
+                     !parse_number(arg + len + 5, UINT32_MAX - 1, &cid) || cid < 3))
+        return fail(err, ST_INVAL, "'%s': wants PATH[,cid=N], N from 3", arg);
+    if (!len)
+        return fail(err, ST_INVAL, "wants a path");
+    o->vsock = strndup(arg, len);
+    o->cfg.virtio.vsock_cid = (u32)cid;
+    return o->vsock ? ST_OK : fail(err, ST_NOMEM, "out of memory");
+}
+
 /* PATH[,tag=TAG][,ro], or the keys of QEMU's -virtfs. */
 static enum status take_share(struct run_options *o, const char *arg, struct error *err)
 {
@@ -549,6 +565,10 @@ static const struct option options[] = {
      "SIZE: and shall do with so much (as -m)"},
     {"virtio-input", NULL, VIRTIO, take_virtio_input,
      "a keyboard and a tablet besides the PS/2 ones"},
+    {"vsock", "PATH[,cid=N]", VIRTIO, take_vsock,
+     "sockets between guest and host (AF_VSOCK, guest N, default 3): the guest's\n"
+     "connection to port P goes to the unix socket PATH_P; one to PATH that\n"
+     "says CONNECT P goes to the guest's port P"},
     {"share", "PATH[,tag=TAG][,ro]", VIRTIO, take_share,
      "a folder of the host, in the guest: mount -t 9p -o trans=virtio,\n"
      "version=9p2000.L TAG DIR (default TAG: share)"},
@@ -730,6 +750,7 @@ void options_free(struct run_options *o)
         drive_free(&o->drives[k]);
     for (int k = 0; k < o->n_shares; k++)
         free(o->shares[k]);
+    free(o->vsock);
     for (int k = 0; k < o->n_nics; k++)
         nic_free(o->nics[k]);
     free(o->engine);

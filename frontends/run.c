@@ -5,6 +5,7 @@
 #include "frontends/gdb/gdb.h"
 #include "frontends/net/net.h"
 #include "frontends/stream_priv.h"
+#include "frontends/vsock.h"
 #include "machine/views.h"
 #include "base/log.h"
 
@@ -25,6 +26,7 @@ struct session {
     struct io *io;
     struct vm *vm;
     struct gdb *gdb;
+    struct vsock_host *vsock;
 };
 
 /* ---- signals: they find the machine here ---------------------------------------------------- */
@@ -176,6 +178,13 @@ static enum status start(struct session *s, struct error *err)
         st = drives_open(&s->o, err);
     if (!st)
         st = open_streams(s, err);
+    if (!st && s->o.vsock) {
+        struct error why;
+        st = vsock_open(s->o.vsock, &s->vsock, &why);
+        if (st)
+            fail(err, st, "-vsock: %.480s", why.msg);
+        s->o.cfg.virtio.vsock = s->vsock;
+    }
     if (s->o.n_shares)
         raise_file_limit();
     for (int k = 0; !st && k < s->o.n_nics; k++)
@@ -204,6 +213,8 @@ static enum status start(struct session *s, struct error *err)
                 term_raw();
         if (!io_start(s->io, s->vm))
             st = fail(err, ST_NOMEM, "cannot start a thread");
+        if (s->vsock && !vsock_start(s->vsock, s->vm))
+            st = fail(err, ST_NOMEM, "cannot start a thread");
         for (int k = 0; !st && k < s->o.n_nics; k++)
             if (!nic_start(s->o.nics[k], s->vm))
                 st = fail(err, ST_NOMEM, "cannot start a thread");
@@ -215,12 +226,14 @@ static void finish(struct session *s)
 {
     if (s->io)
         io_stop(s->io);
+    vsock_stop(s->vsock);
     for (int k = 0; k < s->o.n_nics; k++)
         nic_stop(s->o.nics[k]);
     term_restore();
     running = NULL;
     gdb_close(s->gdb);
     vm_free(s->vm);
+    vsock_close(s->vsock);
     drives_close(&s->o.cfg);
     for (int k = 0; k < s->n_streams; k++)
         stream_close(s->streams[k]);

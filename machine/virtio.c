@@ -11,6 +11,7 @@
 #include "devices/virtio/p9.h"
 #include "devices/virtio/rng.h"
 #include "devices/virtio/virtio.h"
+#include "devices/virtio/vsock.h"
 #include "machine/vm_priv.h"
 
 #include <stdio.h>
@@ -82,7 +83,7 @@ enum status vm_balloon(struct vm *vm, u64 keep)
 enum status virtio_add_devices(struct vm *vm, struct error *err)
 {
     const struct vm_virtio *c = &vm->cfg.virtio;
-    bool wanted = c->rng || c->n_ports || c->balloon || c->input;
+    bool wanted = c->rng || c->n_ports || c->balloon || c->input || c->vsock;
 
     for (int k = 0; k < VM_MAX_VIRTIO_DISKS; k++)
         wanted |= c->disk[k].block != NULL;
@@ -107,6 +108,8 @@ enum status virtio_add_devices(struct vm *vm, struct error *err)
     }
     if (c->input)
         add_input(vm);
+    if (c->vsock)
+        vm_place_virtio(vm, virtio_vsock_new(c->vsock_cid, c->vsock));
     for (int k = 0; k < VM_MAX_SHARES; k++) {
         const struct vm_share *s = &c->share[k];
         struct virtio_dev *v;

@@ -39,6 +39,8 @@ struct vm_virtio {
     struct vm_virtio_port port[VM_MAX_VIRTIO_PORTS];
     int n_ports; /* 0: no console device */
     struct vm_share share[VM_MAX_SHARES];
+    struct vsock_host *vsock; /* borrowed until vm_free; NULL: no socket device */
+    u32 vsock_cid;            /* the guest's address, 3 or more */
     bool balloon;
     u64 balloon_keep; /* bytes of RAM that the guest shall do with from the start; 0: all */
     bool input; /* a keyboard and a tablet; guests that do not use them have those of the board */

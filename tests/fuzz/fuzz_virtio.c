@@ -19,12 +19,13 @@
 #include "devices/virtio/p9.h"
 #include "devices/virtio/rng.h"
 #include "devices/virtio/virtio.h"
+#include "devices/virtio/vsock.h"
 
 #include <ftw.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BLK, RNG, CONSOLE, P9, KEYBOARD, TABLET, BALLOON, NET, DEVICES };
+enum { BLK, RNG, CONSOLE, P9, KEYBOARD, TABLET, BALLOON, NET, VSOCK, DEVICES };
 enum { RAM = 64 * 1024, QUEUE_AT = 0x8000, QUEUE_STEP = 0x400, RINGS = 16 };
 enum { MMIO = 0x10000000, MSIX = 0x20000000, BAR = 0x20010000, IO = 0xc000 };
 enum { START_NOT = 1, PCI = 2, READONLY = 4, NO_EVENT = 8 };
@@ -37,7 +38,9 @@ struct run {
     struct virtio_dev *v;
     struct chardev chr[2];
     struct netdev net;
-    int queues;
+    struct vsock_host vsock;
+    bool taken[VSOCK_CONNS];
+    u32 under_way[VSOCK_CONNS];
     u16 avail[VIRTIO_QUEUES];
 };
 
@@ -62,6 +65,50 @@ static void net_send(struct netdev *n, const u8 *frame, size_t len)
     chr_write(NULL, frame, len);
 }
 static const struct netdev_ops net_ops = {.send = net_send};
+
+/* Sockets: what the device is promised and what it promises. */
+static int vs_take(struct run *r)
+{
+    for (int k = 0; k < VSOCK_CONNS; k++) {
+        if (!r->taken[k]) {
+            r->taken[k] = true;
+            r->under_way[k] = 0;
+            return k;
+        }
+    }
+    return -1;
+}
+static int vs_connect(struct vsock_host *h, u32 port)
+{
+    return port & 1 ? -1 : vs_take(container_of(h, struct run, vsock));
+}
+static void vs_send(struct vsock_host *h, int k, const u8 *buf, size_t len)
+{
+    struct run *r = container_of(h, struct run, vsock);
+    MUST(r->taken[k] && len <= VSOCK_WINDOW - r->under_way[k]);
+    r->under_way[k] += (u32)len;
+    chr_write(NULL, buf, len);
+}
+static void vs_mine(struct vsock_host *h, int k)
+{
+    MUST(container_of(h, struct run, vsock)->taken[k]);
+}
+static void vs_resume(struct vsock_host *h, int k)
+{
+    vs_mine(h, k);
+    h->recv(h->ctx, k, (const u8 *)"more", MIN(4u, h->space(h->ctx, k)));
+}
+static void vs_close(struct vsock_host *h, int k)
+{
+    vs_mine(h, k);
+    container_of(h, struct run, vsock)->taken[k] = false;
+}
+static const struct vsock_host_ops vs_ops = {.connect = vs_connect,
+                                             .opened = vs_mine,
+                                             .send = vs_send,
+                                             .resume = vs_resume,
+                                             .shutdown = vs_mine,
+                                             .close = vs_close};
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *f)
 {
@@ -122,6 +169,9 @@ static struct virtio_dev *make(struct run *r, int device, int how)
         return virtio_input_new(VIRTIO_TABLET);
     case BALLOON:
         return virtio_balloon_new();
+    case VSOCK:
+        r->vsock.ops = &vs_ops;
+        return virtio_vsock_new(3, &r->vsock);
     default:
         r->net.ops = &net_ops;
         return virtio_net_new(mac, &r->net);
@@ -146,6 +196,22 @@ static void host_input(struct run *r, int device)
     } else if (device == BALLOON) {
         virtio_balloon_set(r->v, take(r, 4));
         virtio_balloon_refresh(r->v);
+    } else if (device == VSOCK) {
+        struct vsock_host *h = &r->vsock;
+        int k = (int)take(r, 1) % VSOCK_CONNS;
+        u32 part = r->under_way[k] / 2 + (r->under_way[k] & 1);
+        if (n & 64) {
+            k = vs_take(r);
+            if (k >= 0 && !h->accept(h->ctx, k, (u32)take(r, 1)))
+                r->taken[k] = false;
+        } else if (r->taken[k] && (n & 32)) {
+            h->eof(h->ctx, k);
+        } else if (r->taken[k] && (n & 16)) {
+            r->under_way[k] -= part;
+            h->sent(h->ctx, k, part);
+        } else if (r->taken[k]) {
+            h->recv(h->ctx, k, buf, MIN(n, h->space(h->ctx, k)));
+        }
     } else if (device == NET && n >= NET_FRAME_MIN && r->net.can_receive(r->net.ctx)) {
         r->net.recv(r->net.ctx, buf, n);
     }

@@ -1,7 +1,10 @@
 """cases_virtio - Debian's stock kernel with its own virtio drivers, from modules in the initramfs."""
 import hashlib
 import os
+import socket
+import stat
 import subprocess
+import threading
 import time
 
 from run import case
@@ -38,9 +41,9 @@ def file_of(path, name):
     return r.stdout
 
 
-def shell(c, *options):
-    initrd = c.write("initrd", initramfs.make(c.guests, "amd64",
-                                              initramfs.modules(c.guests, MODULES)))
+def shell(c, *options, more=(), extra=()):
+    modules = initramfs.modules(c.guests, MODULES + list(more))
+    initrd = c.write("initrd", initramfs.make(c.guests, "amd64", modules + list(extra)))
     return c.emu.start("-m", "256", "-kernel", guests.kernel(c.guests), "-initrd", initrd,
                        "-append", APPEND, *options)
 
@@ -151,6 +154,79 @@ def virtio_qcow2(c):
     check_ext4(raw)
     if file_of(raw, "/f") != "".join("%d\n" % n for n in range(1, 100001)).encode():
         raise vm.Failure("the image does not hold what was written")
+
+
+def take_all(sock):
+    data = b""
+    while True:
+        part = sock.recv(65536)
+        if not part:
+            return data
+        data += part
+
+
+@case
+def virtio_vsock(c):
+    """sockets between guest and host, either way, with more than fits under way"""
+    program = os.path.join(c.work, "vsock_guest")
+    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "vsock_guest.c")
+    subprocess.run([guests.tool("cc", "gcc"), "-O", "-static", "-o", program, source], check=True)
+    with open(program, "rb") as f:
+        extra = [("bin/vs", stat.S_IFREG | 0o755, f.read(), (0, 0))]
+    path = os.path.join(c.work, "vsock")
+    service = socket.socket(socket.AF_UNIX)
+    service.bind(path + "_80")
+    service.listen(1)
+    service.settimeout(300)
+    got = []
+
+    def serve():
+        s, _ = service.accept()
+        got.append(take_all(s))
+        s.sendall(b"so much: %d\n" % len(got[0]))
+        s.close()
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    with shell(c, "-vsock", path + ",cid=77", more=["vmw_vsock_virtio_transport"],
+               extra=extra) as v:
+        v.expect("trivisor# ", 400, never=PANIC)
+        do(v, "! vs connect 81 < /dev/null")
+        do(v, "seq 1 100000 | vs connect 80", "so much: 588895")
+        thread.join(60)
+        if not got or hashlib.md5(got[0]).digest() != hashlib.md5(
+                "".join("%d\n" % n for n in range(1, 100001)).encode()).digest():
+            raise vm.Failure("the host got %r..." % got[:1])
+        do(v, "vs echo 22 & sleep 1")
+        s = socket.socket(socket.AF_UNIX)
+        s.settimeout(100)
+        s.connect(path)
+        s.sendall(b"CONNECT 22\n")
+        answer = s.makefile("rb").readline()
+        if not answer.startswith(b"OK "):
+            raise vm.Failure("the answer to CONNECT: %r" % answer)
+        data = os.urandom(500000)
+        sender = threading.Thread(target=lambda: s.sendall(data), daemon=True)
+        sender.start()
+        back = b""
+        while len(back) < len(data):
+            part = s.recv(65536)
+            if not part:
+                break
+            back += part
+        if back != data:
+            raise vm.Failure("%d of %d bytes came back, or others" % (len(back), len(data)))
+        s.close()
+        do(v, "wait")
+        s = socket.socket(socket.AF_UNIX)
+        s.settimeout(100)
+        s.connect(path)
+        s.sendall(b"CONNECT 23\n")
+        if s.recv(100):
+            raise vm.Failure("nobody listens at 23")
+        v.send("poweroff -f\n")
+        v.wait(60)
+    if os.path.exists(path):
+        raise vm.Failure("%s is still there" % path)
 
 
 @case
