@@ -60,11 +60,11 @@ def linux_small_cache(c):
         use_shell(v, "x86_64", 400)
 
 
-def lockstep(c, kernel, arch, engines):
+def lockstep(c, kernel, arch, engines, *options):
     initrd = c.write("initrd", initramfs.make(c.guests, arch))
     r = subprocess.run([c.emu.program, "lockstep", "-engines", engines, "-m", "256",
                         "-kernel", kernel, "-initrd", initrd, "-append", APPEND,
-                        "-until", "trivisor#"], capture_output=True, text=True, timeout=1200)
+                        "-until", "trivisor#", *options], capture_output=True, text=True, timeout=1200)
     print(r.stdout[-2000:], r.stderr[-2000:])
     if r.returncode != 0 or "are equal over" not in r.stdout:
         raise vm.Failure("status %d" % r.returncode)

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 
 from run import case
+import cases_linux
 import guests
 import initramfs
 import vm
@@ -131,6 +132,13 @@ def microvm_interp(c):
 def microvm_none(c):
     """and without paravirtual clock: the PM timer tells the TSC's frequency; reset"""
     sees_nothing(c, "-machine", "microvm")
+
+
+@case
+def microvm_lockstep(c):
+    """interpreter and translator agree over a whole boot of the board, kvmclock and all"""
+    cases_linux.lockstep(c, guests.kernel(c.guests), "amd64", "interp,bt-hot", "-machine", "microvm",
+                         "-pv", "kvm")
 
 
 def vmlinux(c):
