@@ -66,7 +66,7 @@ def free_port():
 
 
 def initrd(c, module):
-    names = [module] if module == "e1000" else ["virtio_pci", module]
+    names = [module] if module == "e1000" else ["virtio_pci", "virtio_mmio", module]
     extra = initramfs.modules(c.guests, names)
     extra += [("etc", 0o40755, b"", (0, 0)), ("dhcp.sh", 0o100755, DHCP, (0, 0))]
     return c.write("initrd", initramfs.make(c.guests, "amd64", extra))
@@ -144,6 +144,12 @@ def net_e1000(c):
 def net_virtio(c):
     """the same with virtio-net"""
     network(c, "virtio", "virtio_net")
+
+
+@case
+def net_microvm(c):
+    """the same with virtio-net on the microvm board"""
+    network(c, "virtio", "virtio_net", "-machine", "microvm")
 
 
 @case
