@@ -276,7 +276,8 @@ void space_set_flags(struct mapping *m, int flags)
 }
 
 /* ---- look-up ------------------------------------------------------------------------------- */
-static const struct range *find_range(const struct view *w, gpa addr)
+/* The first range that does not end before addr; w->n: none. */
+static u32 range_from(const struct view *w, gpa addr)
 {
     u32 lo = 0, hi = w->n;
     while (lo < hi) {
@@ -286,7 +287,23 @@ static const struct range *find_range(const struct view *w, gpa addr)
         else
             hi = mid;
     }
-    return lo < w->n && w->r[lo].start <= addr ? &w->r[lo] : NULL;
+    return lo;
+}
+
+static const struct range *find_range(const struct view *w, gpa addr)
+{
+    u32 k = range_from(w, addr);
+    return k < w->n && w->r[k].start <= addr ? &w->r[k] : NULL;
+}
+
+/* How many bytes from addr on nothing answers, at most len. A transfer of gigabytes to nowhere must
+ * not take long. */
+static u64 gap_at(const struct view *w, gpa addr, u64 len)
+{
+    u32 k = range_from(w, addr);
+    if (k == w->n)
+        return len;
+    return w->r[k].start > addr ? MIN(len, w->r[k].start - addr) : 0;
 }
 
 static struct mapping *find(const struct space *sp, int v, gpa addr)
@@ -402,6 +419,8 @@ void space_read_bulk(struct space *sp, gpa addr, void *buf, u64 len)
         if (r && r->m->host) {
             n = MIN(len, r->last - addr + 1);
             memcpy(out, r->m->host + (addr - r->m->addr), n);
+        } else if ((n = gap_at(&sp->view[0], addr, len))) {
+            memset(out, 0xff, n);
         } else {
             n = (u64)io_step(addr, len);
             st_le(out, space_read(sp, addr, (int)n), (int)n);
@@ -425,7 +444,7 @@ void space_write_bulk(struct space *sp, gpa addr, const void *buf, u64 len)
                 memcpy(r->m->host + off, in, n);
                 ram_note_write(r->m->ram, r->m->ram_off + off, n);
             }
-        } else {
+        } else if (!(n = gap_at(&sp->view[1], addr, len))) {
             n = (u64)io_step(addr, len);
             space_write(sp, addr, ld_le(in, (int)n), (int)n);
         }

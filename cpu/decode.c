@@ -380,9 +380,11 @@ int decode_known(struct cpu *cpu, const u8 *bytes, int avail, u32 key, struct in
     out->osize = (u8)(d.operand_width / 8);
     out->asize = (u8)(d.address_width / 8);
     fill_operands(out, &d, ops, key);
-    if ((key & KEY_64) && d.meta.branch_type == ZYDIS_BRANCH_TYPE_NEAR && cpu_is_amd(cpu) &&
+    bool near = d.meta.branch_type == ZYDIS_BRANCH_TYPE_NEAR ||
+                d.meta.branch_type == ZYDIS_BRANCH_TYPE_SHORT;
+    if ((key & KEY_64) && near && cpu_is_amd(cpu) &&
         (d.attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE) && !d.raw.rex.W) {
-        /* the library knows it of relative branches only (APM vol. 3, 1.2.2) */
+        /* the library knows it of branches by 16 or 32 bits only (APM vol. 3, 1.2.2) */
         out->osize = 2;
         if (out->kind[0] == OP_GPR || out->kind[0] == OP_MEM)
             out->size[0] = 2;

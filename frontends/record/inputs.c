@@ -383,21 +383,19 @@ static void lock_wrongly(const struct testbed *tb, struct maker *m)
     m->c->rep = false;
 }
 
-bool inputs_make(const struct testbed *tb, const struct form *f, struct rnd *r, struct host_case *c,
-                 struct insn_shape *shape)
+/* Everything but the code, which m has already. */
+static bool fill(const struct testbed *tb, int bits, struct maker *m)
 {
-    struct maker maker, *m = &maker;
+    struct host_case *c = m->c;
+    struct insn_shape *shape = m->s;
     struct insns_row row;
+    struct rnd *r = m->r;
 
     memset(m->set, 0, sizeof(m->set));
-    m->r = r;
-    m->c = c;
-    m->s = shape;
     m->fixed = 0;
-    insns_row(f->shape.row, &row);
+    insns_row(shape->row, &row);
     m->row = row.name;
-    form_make(tb, f, r, m->code, shape);
-    c->bits = f->bits;
+    c->bits = bits;
     c->len = shape->len;
     c->rep = shape->rep;
     for (int k = 0; k < shape->n; k++)
@@ -407,7 +405,7 @@ bool inputs_make(const struct testbed *tb, const struct form *f, struct rnd *r, 
 
     for (int k = 0; k < 16; k++) {
         u64 v = value_int(r);
-        c->in.gpr[k] = f->bits == 64 ? v : k < 8 ? (u32)v : 0;
+        c->in.gpr[k] = bits == 64 ? v : k < 8 ? (u32)v : 0;
     }
     value_xsave(r, c->in.xsave);
     c->in.rflags = 0x202 | (rnd_next(r) & FLAGS_ARITH);
@@ -442,4 +440,21 @@ bool inputs_make(const struct testbed *tb, const struct form *f, struct rnd *r, 
         if (m->set[k])
             c->mem_in[c->n_in++] = (struct host_cell){(u32)arena_address(k), m->image[k]};
     return true;
+}
+
+bool inputs_make(const struct testbed *tb, const struct form *f, struct rnd *r, struct host_case *c,
+                 struct insn_shape *shape)
+{
+    struct maker m = {.r = r, .c = c, .s = shape};
+    form_make(tb, f, r, m.code, shape);
+    return fill(tb, f->bits, &m);
+}
+
+bool inputs_for(const struct testbed *tb, int bits, const u8 *bytes, int n, struct rnd *r,
+                struct host_case *c, struct insn_shape *shape)
+{
+    struct maker m = {.r = r, .c = c, .s = shape};
+    n = MIN(n, 15);
+    memcpy(m.code, bytes, (size_t)n);
+    return insns_shape(tb, bits, m.code, n, shape) && fill(tb, bits, &m);
 }

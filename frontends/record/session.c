@@ -68,16 +68,22 @@ const char *session_excluded(int row)
     return r.system ? "system state that a process cannot set" : NULL;
 }
 
+bool session_runs(const struct insn_shape *shape)
+{
+    if (session_excluded(shape->row))
+        return false;
+    for (int k = 0; k < shape->n; k++)
+        if (shape->op[k].kind == SHAPE_SEG && shape->op[k].write)
+            return false;
+    return true;
+}
+
 static bool wanted(void *ctx, const struct form *f)
 {
     const struct session *s = ctx;
     struct insns_row r;
-    if (session_excluded(f->shape.row) || !insns_row(f->shape.row, &r))
-        return false;
-    for (int k = 0; k < f->shape.n; k++)
-        if (f->shape.op[k].kind == SHAPE_SEG && f->shape.op[k].write)
-            return false;
-    return !s->cfg.rows || fnmatch(s->cfg.rows, r.name, 0) == 0;
+    return session_runs(&f->shape) && insns_row(f->shape.row, &r) &&
+           (!s->cfg.rows || fnmatch(s->cfg.rows, r.name, 0) == 0);
 }
 
 enum status session_open(const struct session_config *cfg, struct session **out, struct error *err)
@@ -198,6 +204,17 @@ static bool usable(const struct host_case *c, const char *row)
     return true;
 }
 
+bool session_result(struct host_case *c, const struct insn_shape *shape, u32 *flags)
+{
+    struct insns_row row;
+    insns_row(shape->row, &row);
+    if (!usable(c, row.name))
+        return false;
+    normalise(c, row.name);
+    *flags = c->vector < 0 ? FLAGS_COUNTED & ~shape->flags_undefined : FLAGS_COUNTED;
+    return true;
+}
+
 static enum status flush(struct session *s, int n, int *number,
                          enum status (*each)(void *, const struct session_case *, struct error *),
                          void *ctx, struct error *err)
@@ -207,17 +224,12 @@ static enum status flush(struct session *s, int n, int *number,
         struct host_case *c = host_case(s->host, k);
         struct pending *p = &s->pending[k];
         struct session_row *sr = &s->rows[p->form->shape.row];
-        struct insns_row row;
-        insns_row(p->form->shape.row, &row);
-        if (!usable(c, row.name)) {
+        u32 flags;
+        if (!session_result(c, &p->shape, &flags)) {
             sr->dropped++;
             continue;
         }
-        normalise(c, row.name);
-        struct session_case x = {p->form,       &p->shape,          c,
-                                 FLAGS_COUNTED, p->form->shape.row, (*number)++};
-        if (c->vector < 0)
-            x.flags &= ~p->shape.flags_undefined;
+        struct session_case x = {p->form, &p->shape, c, flags, p->form->shape.row, (*number)++};
         sr->vectors++;
         if (s->cfg.verify)
             verify(s, &x);

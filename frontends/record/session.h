@@ -58,5 +58,10 @@ const char *session_message(const struct session *s, int k);
 
 /* Why a row is never recorded, or NULL. */
 const char *session_excluded(int row);
+/* An instruction that may be given to the host (inputs_for() looks at its bytes besides). */
+bool session_runs(const struct insn_shape *shape);
+/* What the host made of a case, brought into the form that engines of ours give. False: processors
+ * are free there. *flags: EFLAGS bits that count. */
+bool session_result(struct host_case *c, const struct insn_shape *shape, u32 *flags);
 
 #endif
