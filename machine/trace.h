@@ -99,6 +99,12 @@ struct vm_trace_regs {
     u8 cpl, bits;
 };
 void vm_trace_get(const struct vm *vm, struct vm_trace_regs *r);
+/* XMM0-15, and the upper halves of YMM0-15. Not for every tracer: it takes as long as a few dozen
+ * instructions. */
+struct vm_trace_vectors {
+    u8 low[16][16], high[16][16];
+};
+void vm_trace_get_vectors(const struct vm *vm, struct vm_trace_vectors *v);
 /* One of them: 0..15. */
 u64 vm_trace_gpr(const struct vm *vm, int n);
 

@@ -40,6 +40,13 @@ void vm_trace_get(const struct vm *vm, struct vm_trace_regs *r)
     r->bits = code_bits(c);
 }
 
+void vm_trace_get_vectors(const struct vm *vm, struct vm_trace_vectors *v)
+{
+    cpu_sync_fpu(vm->cpu);
+    memcpy(v->low, vm->cpu->xs.legacy + 160, sizeof(v->low));
+    memcpy(v->high, vm->cpu->xs.ymm_hi, sizeof(v->high));
+}
+
 u64 vm_trace_gpr(const struct vm *vm, int n)
 {
     return vm->cpu->gpr[n & 15];

@@ -13,11 +13,11 @@ struct known {
 };
 
 static const struct known known[] = {
-    {"o", true, 'b'},      {"format", true, 't'}, {"start", true, 'b'}, {"stop", true, 'b'},
-    {"filter", true, 'b'}, {"syms", true, 'b'},   {"slide", true, 'b'}, {"att", false, 't'},
-    {"exact", false, 'p'}, {"hz", true, 'p'},     {"every", true, 'p'}, {"flat", true, 'b'},
-    {"org", true, 'b'},    {"mode", true, 'b'},   {"regs", true, 'b'},  {"elf", true, 'b'},
-    {"help", false, 'b'},  {"h", false, 'b'},
+    {"o", true, 'b'},        {"format", true, 't'}, {"start", true, 'b'}, {"stop", true, 'b'},
+    {"filter", true, 'b'},   {"syms", true, 'b'},   {"slide", true, 'b'}, {"att", false, 't'},
+    {"exact", false, 'p'},   {"hz", true, 'p'},     {"every", true, 'p'}, {"flat", true, 'b'},
+    {"org", true, 'b'},      {"mode", true, 'b'},   {"regs", true, 'b'},  {"elf", true, 'b'},
+    {"vectors", false, 't'}, {"help", false, 'b'},  {"h", false, 'b'},
 };
 
 static const struct known *find(const char *arg, bool profile, const char **value)
@@ -51,6 +51,8 @@ static enum status take(struct trace_options *o, const char *name, const char *v
     }
     if (!strcmp(name, "att")) {
         o->att = true;
+    } else if (!strcmp(name, "vectors")) {
+        o->vectors = true;
     } else if (!strcmp(name, "exact")) {
         o->exact = true;
     } else if (!strcmp(name, "help") || !strcmp(name, "h")) {

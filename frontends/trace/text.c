@@ -21,6 +21,7 @@ struct line_def {
 struct trace_text {
     FILE *f;
     enum trace_style style;
+    bool vectors;
     const struct symbols *syms;
     struct trace_disasm dis;
     struct vm *vm;
@@ -32,6 +33,7 @@ struct trace_text {
     u32 id;
     u64 count;
     struct vm_trace_regs before, shown; /* shown: Tenet's line before */
+    struct vm_trace_vectors vec;        /* before; with `vectors` */
     struct vm_trace_access acc[VM_TRACE_ACCESSES];
     u8 read[VM_TRACE_ACCESSES][64];
     bool read_ok[VM_TRACE_ACCESSES];
@@ -46,13 +48,14 @@ static const char *const names32[] = {"eax", "ecx", "edx", "ebx", "esp", "ebp", 
 static const char *const names_seg[] = {"es", "cs", "ss", "ds", "fs", "gs"};
 
 struct trace_text *trace_text_new(FILE *f, enum trace_style style, const struct symbols *syms,
-                                  bool att)
+                                  bool att, bool vectors)
 {
     struct trace_text *t = calloc(1, sizeof(*t));
     if (!t)
         return NULL;
     t->f = f;
     t->style = style;
+    t->vectors = vectors && style != STYLE_TENET;
     t->syms = syms;
     t->first = true;
     t->events = malloc(ROOM);
@@ -110,6 +113,47 @@ static const char *gpr_name(int bits, int k)
     return bits == 64 || k >= 8 ? names64[k] : names32[k];
 }
 
+/* Calls put for each vector register that changed: its name and its bytes, the highest first, 16 of
+ * an XMM register whose upper half is as it was. */
+static void changed_vectors(struct trace_text *t,
+                            void (*put)(struct trace_text *t, const char *name, const u8 *p, int n,
+                                        const char **sep),
+                            const char **sep)
+{
+    struct vm_trace_vectors now;
+    char name[8];
+    u8 value[32];
+    vm_trace_get_vectors(t->vm, &now);
+    for (int k = 0; k < 16; k++) {
+        bool high = memcmp(now.high[k], t->vec.high[k], 16) != 0;
+        if (!high && !memcmp(now.low[k], t->vec.low[k], 16))
+            continue;
+        for (int j = 0; j < 16; j++) {
+            value[j] = now.high[k][15 - j];
+            value[16 + j] = now.low[k][15 - j];
+        }
+        snprintf(name, sizeof(name), "%cmm%d", high ? 'y' : 'x', k);
+        put(t, name, high ? value : value + 16, high ? 32 : 16, sep);
+    }
+}
+
+static void text_vector(struct trace_text *t, const char *name, const u8 *p, int n,
+                        const char **sep)
+{
+    fprintf(t->f, "%s %s=", *sep, name);
+    put_hex(t->f, p, n);
+    *sep = "";
+}
+
+static void json_vector(struct trace_text *t, const char *name, const u8 *p, int n,
+                        const char **sep)
+{
+    fprintf(t->f, "%s\"%s\":\"0x", *sep, name);
+    put_hex(t->f, p, n);
+    fputc('"', t->f);
+    *sep = ",";
+}
+
 static void text_line(struct trace_text *t, struct line_def *d, const struct vm_trace_regs *now)
 {
     const struct vm_trace_regs *was = &t->before;
@@ -140,6 +184,8 @@ static void text_line(struct trace_text *t, struct line_def *d, const struct vm_
         fprintf(t->f, "%s fl=%" PRIx64, sep, now->rflags);
         sep = "";
     }
+    if (now && t->vectors)
+        changed_vectors(t, text_vector, &sep);
     for (int k = 0; k < t->n_acc; k++) {
         const struct vm_trace_access *a = &t->acc[k];
         u8 after[64];
@@ -223,8 +269,12 @@ static void json_line(struct trace_text *t, struct line_def *d, const struct vm_
             sep = ",";
         }
     }
-    if (now && (now->rflags != was->rflags || t->first))
+    if (now && (now->rflags != was->rflags || t->first)) {
         fprintf(t->f, "%s\"rflags\":\"0x%" PRIx64 "\"", sep, now->rflags);
+        sep = ",";
+    }
+    if (now && t->vectors)
+        changed_vectors(t, json_vector, &sep);
     fputc('}', t->f);
     json_access(t, false);
     json_access(t, true);
@@ -329,6 +379,8 @@ static void on_enter(void *ctx, u32 id, u32 n)
     t->id = id;
     t->count = vm_icount(t->vm);
     t->before = now;
+    if (t->vectors)
+        vm_trace_get_vectors(t->vm, &t->vec);
     t->n_acc = vm_trace_accesses(t->vm, t->acc);
     for (int k = 0; k < t->n_acc; k++)
         t->read_ok[k] =

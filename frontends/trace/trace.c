@@ -45,6 +45,7 @@ static void usage(FILE *f)
            "  --syms FILE            names: ELF, System.map or kallsyms (up to 4 files)\n"
            "  --slide N              added to their addresses\n"
            "  --att                  AT&T syntax\n"
+           "  --vectors              text, jsonl: changed XMM and YMM registers, too\n"
            "  --flat FILE            a program alone in memory, without firmware or devices\n"
            "  --org ADDR             where it is put and entered (default 0x1000)\n"
            "  --mode 16|32|64        the processor's mode for it (default 64)\n"
@@ -142,7 +143,7 @@ static enum status on_start(void *ctx, struct vm *vm, struct error *err)
     t->f = t->o.out ? fopen(t->o.out, "we") : stdout;
     if (!t->f)
         return fail(err, status_from_errno(errno), "%s: %s", t->o.out, strerror(errno));
-    t->text = trace_text_new(t->f, style, t->syms, t->o.att);
+    t->text = trace_text_new(t->f, style, t->syms, t->o.att, t->o.vectors);
     if (!t->text)
         return fail(err, ST_NOMEM, "out of memory");
     trace_text_vm(t->text, vm);

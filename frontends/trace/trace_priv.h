@@ -18,7 +18,7 @@ struct trace_options {
     const char *syms[4];
     int n_syms;
     u64 slide;
-    bool att, exact, help;
+    bool att, vectors, exact, help;
     u64 every; /* profile: instructions between samples; 0: the default */
     const char *flat, *org, *mode, *regs, *elf;
     /* what is run's */
@@ -49,8 +49,9 @@ enum vm_stop trace_run_counted(struct vm *vm, const struct trace_what *what,
 /* ---- text (text.c) ---- */
 struct trace_text;
 enum trace_style { STYLE_TEXT, STYLE_JSONL, STYLE_TENET };
+/* vectors: changed XMM and YMM registers, too (not in Tenet's format). */
 struct trace_text *trace_text_new(FILE *f, enum trace_style style, const struct symbols *syms,
-                                  bool att);
+                                  bool att, bool vectors);
 void trace_text_free(struct trace_text *t); /* writes what is left; does not close f */
 void trace_text_vm(struct trace_text *t, struct vm *vm);
 void trace_text_sink(struct trace_text *t, struct trace_sink *sink);

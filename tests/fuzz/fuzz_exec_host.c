@@ -55,7 +55,11 @@ static void complain(const struct bench *b, const struct host_case *c, int engin
         for (u32 j = 0; j < c->n_in; j++)
             if (c->mem_in[j].addr == (u32)c->in.rip + (u32)k)
                 fprintf(stderr, " %02x", c->mem_in[j].value);
-    fprintf(stderr, ": %s\n", what);
+    fprintf(stderr, ": %s\n  ", what);
+    for (int k = 0; k < 16; k++)
+        fprintf(stderr, " %llx", (unsigned long long)c->in.gpr[k]);
+    fprintf(stderr, " rip %llx flags %llx cr2 %llx\n", (unsigned long long)c->in.rip,
+            (unsigned long long)c->in.rflags, (unsigned long long)c->cr2);
 }
 
 static void compare(const struct bench *b, struct host_case *c, const struct insn_shape *shape)

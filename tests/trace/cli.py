@@ -109,6 +109,25 @@ def text(r):
 
 
 @case
+def vectors(r):
+    """--vectors: XMM and YMM registers that changed, highest byte first; not without it"""
+    # mov eax, 3f800000h; movd xmm1, eax; vinsertf128 ymm2, ymm1, xmm1, 1; movd xmm1, eax; hlt
+    code = bytes.fromhex("b80000803f 660f6ec8 c4e37518d101 660f6ec8 f4")
+    low = "3f800000".rjust(32, "0")
+    plain = squeezed(r("trace", "--flat", r.file("vec", code)))
+    need(not [x for x in plain if "mm1=" in x], "asked for nothing")
+    out = squeezed(r("trace", "--flat", r.file("vec", code), "--vectors"))
+    need(out[1].endswith("movd xmm1, eax ; xmm1=" + low), "xmm1")
+    need(out[2].endswith("ymm2=" + low + low), "ymm2")
+    need(out[3].endswith("movd xmm1, eax"), "the same value again")
+    lines = [json.loads(x) for x in r("trace", "--flat", r.file("vec", code), "--vectors",
+                                      "--format", "jsonl").splitlines()]
+    need(lines[1]["regs"] == {"xmm1": "0x" + low}, "json")
+    need(lines[2]["regs"] == {"ymm2": "0x" + low + low}, "json, both halves")
+    r("trace", "--vectors=1", "--flat", r.file("vec", code), status=2)
+
+
+@case
 def registers(r):
     """--regs, each way to name one, in each mode"""
     for mode, names in ((16, "ax=1,ECX=2,rbx=0x3"), (32, "eax=1,cx=2,ebx=3"), (64, "rax=1,r15=9")):
