@@ -197,7 +197,7 @@ static void power_on(struct rig *g)
     space_begin(g->vm->mem);
     space_begin(g->vm->ports);
     MUST(vm_power_on(g->vm, &err) == ST_OK);
-    pc_setup_without_firmware(g->vm);
+    g->vm->before_kernel(g->vm); /* firmware's work */
     place_bars(g);
     space_commit(g->vm->ports);
     space_commit(g->vm->mem);
