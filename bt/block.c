@@ -150,11 +150,19 @@ static bool emit_stack(struct xl *x, int k)
         return false;
     switch (i->row) {
     case INSN_PUSH:
-        if (i->kind[0] != OP_GPR && i->kind[0] != OP_IMM)
+        if (i->kind[0] == OP_MEM ? !mem_simple(x, i) : i->kind[0] != OP_GPR && i->kind[0] != OP_IMM)
             return false;
         flags_before_write(x, k, 1u << H_GUEST_RSP, false);
         if (i->kind[0] == OP_IMM) {
             push_imm(x, k, i->imm, COLD_SLOW);
+        } else if (i->kind[0] == OP_MEM) {
+            mem_operand(x, k, i, &(struct mem_use){.size = (u32)size, .what = COLD_SLOW});
+            load_s1(x);
+            e_gs(x->a, true, OP_STORE, S1, offsetof(struct cpu, bt_scratch));
+            stack_slot(x, k, -size, true, COLD_SLOW);
+            e_gs(x->a, true, OP_LOAD, S2, offsetof(struct cpu, bt_scratch));
+            store_reg(x, S2);
+            move_sp(x, -size);
         } else {
             int h = host_of(i->reg[0]);
             stack_slot(x, k, -size, true, COLD_SLOW);
@@ -312,7 +320,7 @@ static void one(struct xl *x, int k)
         x->how[k] = BT_EMITTED;
         if (!(i->flags & INF_EXIT) && !x->t->cfg.helpers && emit_branch(x, k))
             return;
-        if (i->row == INSN_STI && !x->t->cfg.helpers && emit_sti(x, k)) {
+        if (!x->t->cfg.helpers && emit_system_end(x, k)) {
             edge(x, next_rip(x, i), &x->fl);
             return;
         }

@@ -233,8 +233,9 @@ void mem_lea(struct xl *x, int k, const struct insn *i);
 
 /* ---- system.c ---- */
 bool emit_system(struct xl *x, int k); /* false: not here, nothing was emitted */
-/* The same for an STI; the block's edge follows. */
-bool emit_sti(struct xl *x, int k);
+/* The same for what may change what the run loop watches, but rarely does; the block's edge
+ * follows. */
+bool emit_system_end(struct xl *x, int k);
 
 /* ---- rewrite.c ---- */
 /* Copies instruction k, decoded in x->d and ops. False: not possible, nothing was emitted. */

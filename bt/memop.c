@@ -11,7 +11,7 @@
 
 bool mem_simple(const struct xl *x, const struct insn *i)
 {
-    if (i->seg != SEG_FLAT && !(x->bits64 && i->seg >= SEG_FS && i->seg < SEG_COUNT))
+    if (i->seg != SEG_FLAT && !(i->seg >= SEG_FS && i->seg < SEG_COUNT))
         return false;
     return i->asize == 4 || (x->bits64 && i->asize == 8);
 }
@@ -191,6 +191,25 @@ void mem_base(struct xl *x, int k, int base, i32 disp, u32 size, bool write, u8 
     x->stack_op = false;
 }
 
+/* S1: an offset; becomes the linear address. Outside 64-bit mode only segments of 4 GiB are served.
+ */
+static void add_segment(struct xl *x, int k, const struct insn *i, const struct mem_use *u)
+{
+    struct asm_buf *a = x->a;
+    size_t seg = offsetof(struct cpu, seg) + i->seg * sizeof(struct seg);
+    if (!x->bits64) {
+        e_gs(a, false, 0x80, 7, seg + offsetof(struct seg, full)); /* cmp byte gs:[full], 0 */
+        e1(a, 0);
+        cold_add(x, e_jcc(a, CC_E), u->what, k, 0);
+        if (u->size > 1) {
+            E(a, 0x41, 0x81, 0xfe); /* cmp r14d, -size: not over the end */
+            e4(a, -u->size);
+            cold_add(x, e_jcc(a, CC_A), u->what, k, 0);
+        }
+    }
+    e_gs(a, x->bits64, OP_LOAD_ADD, S1, seg + offsetof(struct seg, base));
+}
+
 void mem_operand(struct xl *x, int k, const struct insn *i, const struct mem_use *u)
 {
     struct asm_buf *a = x->a;
@@ -211,9 +230,7 @@ void mem_operand(struct xl *x, int k, const struct insn *i, const struct mem_use
     } else {
         effective(x, i, S1, i->asize == 8);
         if (i->seg != SEG_FLAT)
-            e_gs(a, true, OP_LOAD_ADD, S1,
-                 offsetof(struct cpu, seg) + i->seg * sizeof(struct seg) +
-                     offsetof(struct seg, base));
+            add_segment(x, k, i, u);
         if (u->keep_address)
             e_gs(a, true, OP_STORE, S1, offsetof(struct cpu, bt_scratch));
         if (site)

@@ -20,13 +20,122 @@ static void change_flsys(struct xl *x, u8 digit, u32 imm)
 }
 enum { DIGIT_OR = 1, DIGIT_AND = 4 };
 
+/* ---- on the stack -----------------------------------------------------------------------------
+ */
+/* op reg, [x->ref], of stack size */
+static void at_ref(struct xl *x, u8 op, int reg)
+{
+    mem_rex(x, x->bits64, reg);
+    e1(x->a, op);
+    mem_modrm(x, reg);
+}
+
+static int stack_bytes(const struct xl *x)
+{
+    return x->bits64 ? 8 : 4;
+}
+
+static void move_sp(struct xl *x, int d)
+{
+    e_lea(x->a, x->bits64, H_GUEST_RSP, H_GUEST_RSP, H_NONE, 0, d);
+}
+
+/* Pushes cpu->bt_scratch. */
+static void push_scratch(struct xl *x, int k)
+{
+    int size = stack_bytes(x), first = x->n_cold;
+    flags_before_write(x, k, 1u << H_GUEST_RSP, false);
+    mem_base(x, k, H_GUEST_RSP, -size, (u32)size, true, COLD_SLOW);
+    e_gs(x->a, true, OP_LOAD, S2, offsetof(struct cpu, bt_scratch));
+    at_ref(x, OP_STORE, S2);
+    move_sp(x, -size);
+    cold_back(x, first);
+}
+
+static void push_flags(struct xl *x, int k)
+{
+    struct asm_buf *a = x->a;
+    flags_to_mem(x);
+    flags_destroy(x);
+    E(a, 0x65, 0x44, 0x0f, 0xb7, 0x3c, 0x25); /* movzx r15d, word gs:[fl] */
+    e4(a, offsetof(struct cpu, fl));
+    e_mov_rr(a, false, S1, S2);
+    E(a, 0x41, 0xc1, 0xef, 8); /* shr r15d, 8 */
+    E(a, 0x41, 0x81, 0xe7);    /* and r15d, those of LAHF */
+    e4(a, FL_ARITH & 0xff);
+    E(a, 0x41, 0x83, 0xe6, 1);  /* and r14d, 1: OF */
+    E(a, 0x41, 0xc1, 0xe6, 11); /* shl r14d, 11 */
+    e_rr(a, false, 0x09, S1, S2);
+    e_gs(a, false, 0x0b, S2, offsetof(struct cpu, flsys)); /* or r15d, gs:[flsys] */
+    E(a, 0x41, 0x81, 0xe7);
+    e4(a, ~(u32)(FL_RF | FL_VM));
+    e_gs(a, true, OP_STORE, S2, offsetof(struct cpu, bt_scratch));
+    push_scratch(x, k);
+}
+
+/* What POPF may change here without a look at anything else is IF and the arithmetic flags. */
+static bool pop_flags(struct xl *x, int k)
+{
+    struct asm_buf *a = x->a;
+    if (!cpl0(x))
+        return false;
+    flags_to_mem(x);
+    flags_destroy(x);
+    e_gs(a, false, 0x83, 7, offsetof(struct cpu, pending)); /* cmp dword gs:[pending], 0 */
+    e1(a, 0);
+    cold_add(x, e_jcc(a, CC_NE), COLD_EVENT, k, 0);
+    mem_base(x, k, H_GUEST_RSP, 0, (u32)stack_bytes(x), false, COLD_TAIL);
+    at_ref(x, OP_LOAD, S1);
+    e_mov_rr(a, false, S2, S1);
+    e_gs(a, false, OP_LOAD_XOR, S2, offsetof(struct cpu, flsys));
+    E(a, 0x41, 0xf7, 0xc7); /* test r15d, the others */
+    e4(a, FL_TF | FL_DF | FL_NT | FL_IOPL | FL_RF | FL_AC | FL_ID);
+    cold_add(x, e_jcc(a, CC_NE), COLD_EVENT, k, 0);
+    E(a, 0x41, 0x81, 0xe7); /* and r15d, IF */
+    e4(a, FL_IF);
+    e_gs(a, false, 0x31, S2, offsetof(struct cpu, flsys)); /* xor gs:[flsys], r15d */
+    e_mov_rr(a, false, S2, S1);
+    E(a, 0x41, 0xc1, 0xef, 11); /* shr r15d, 11 */
+    E(a, 0x41, 0x83, 0xe7, 1);  /* and r15d, 1: OF */
+    E(a, 0x41, 0xc1, 0xe6, 8);  /* shl r14d, 8 */
+    E(a, 0x41, 0x81, 0xe6);     /* and r14d, those of LAHF */
+    e4(a, (FL_ARITH & 0xff) << 8);
+    e_lea(a, false, S1, S1, S2, 0, FL_1 << 8); /* as fl_from_eflags */
+    E(a, 0x65, 0x66, 0x44, 0x89, 0x34, 0x25);  /* mov gs:[fl], r14w */
+    e4(a, offsetof(struct cpu, fl));
+    move_sp(x, stack_bytes(x));
+    x->fl = (struct flag_state){.mem = true};
+    return true;
+}
+
+static void push_segment(struct xl *x, int k, int s)
+{
+    E(x->a, 0x65, 0x44, 0x0f, 0xb7, 0x3c, 0x25); /* movzx r15d, word gs:[sel] */
+    e4(x->a, (u32)(offsetof(struct cpu, seg) + (size_t)s * sizeof(struct seg) +
+                   offsetof(struct seg, sel)));
+    e_gs(x->a, true, OP_STORE, S2, offsetof(struct cpu, bt_scratch));
+    push_scratch(x, k);
+}
+
 bool emit_system(struct xl *x, int k)
 {
+    const struct insn *i = &x->b->insn[k];
     struct asm_buf *a = x->a;
     size_t gs =
         offsetof(struct cpu, seg) + SEG_GS * sizeof(struct seg) + offsetof(struct seg, base);
 
-    switch (x->b->insn[k].row) {
+    switch (i->row) {
+    case INSN_PUSHFD:
+    case INSN_PUSHFQ:
+        if (i->osize != stack_bytes(x))
+            return false;
+        push_flags(x, k);
+        break;
+    case INSN_PUSH_SEG:
+        if (i->osize != stack_bytes(x) || (i->osize == 4 && !cpu_is_amd(x->cpu)))
+            return false; /* Intel writes 16 bits of 32 */
+        push_segment(x, k, i->reg[0]);
+        break;
     case INSN_CLI: /* CPL 0 is at most IOPL */
         if (!cpl0(x))
             return false;
@@ -60,7 +169,7 @@ bool emit_system(struct xl *x, int k)
     return true;
 }
 
-bool emit_sti(struct xl *x, int k)
+static bool sti(struct xl *x, int k)
 {
     struct asm_buf *a = x->a;
     if (!cpl0(x))
@@ -79,6 +188,18 @@ bool emit_sti(struct xl *x, int k)
     e_gs(a, true, OP_LOAD_ADD, S1, offsetof(struct cpu, stolen));
     e_gs(a, true, OP_STORE, S1, offsetof(struct cpu, shadow));
     e_land(a, was_set);
-    x->how[k] = BT_EMITTED;
     return true;
+}
+
+bool emit_system_end(struct xl *x, int k)
+{
+    const struct insn *i = &x->b->insn[k];
+    bool done = false;
+    if (i->row == INSN_STI)
+        done = sti(x, k);
+    else if ((i->row == INSN_POPFD || i->row == INSN_POPFQ) && i->osize == stack_bytes(x))
+        done = pop_flags(x, k);
+    if (done)
+        x->how[k] = BT_EMITTED;
+    return done;
 }

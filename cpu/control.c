@@ -20,6 +20,7 @@ void seg_derive(struct cpu *cpu, int s)
     if (real) /* types are not checked, CS is writable (SDM vol. 3, 20.1) */
         sg->rok = sg->wok = true;
     sg->rlimit = sg->rok ? sg->limit : 0;
+    sg->full = sg->rok && sg->wok && sg->limit == 0xffffffff;
 }
 
 void seg_cache(struct cpu *cpu, int s)

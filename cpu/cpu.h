@@ -112,6 +112,7 @@ struct seg {
     /* derived by seg_cache(): what the access fast path asks */
     u32 rlimit;  /* expand-up and readable: limit, else 0 with rok false */
     u8 rok, wok; /* plain expand-up segment that may be read / written */
+    u8 full;     /* both, and 4 GiB long */
 };
 enum {
     ATTR_A = 1,

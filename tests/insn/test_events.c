@@ -90,3 +90,94 @@ Test(events, sti_shadow)
         cr_assert_gt(taken, 500);
     }
 }
+
+/* ---- FS and GS outside 64-bit mode --------------------------------------------------------------
+ */
+/* MOV EAX, FS:[off] or MOV FS:[off], EAX; returns the vector of its fault, or -1. */
+static int through_fs(struct sys *s, u32 base, u32 limit, u16 attr, u32 off, bool write)
+{
+    struct cpu *c = s->cpu;
+    static const u8 load[] = {0x64, 0x8b, 0x03, 0xeb, 0xfe},
+                    store[] = {0x64, 0x89, 0x03, 0xeb, 0xfe};
+    cpu_set_seg(c, SEG_FS, S_DATA0, base, limit, attr);
+    for (int v = EX_SS; v <= EX_GP; v++) {
+        static const u8 stay[] = {0xeb, 0xfe};
+        sys_put(s, HANDLER(v), stay, sizeof(stay));
+    }
+    u64 at = write ? CODE_AT + 64 : CODE_AT;
+    sys_put(s, at, write ? store : load, sizeof(load));
+    c->rip = at;
+    c->gpr[RSP] = KSTACK;
+    c->gpr[RBX] = off;
+    c->gpr[RAX] = 0x12345678;
+    cpu_run(c, 8);
+    if (c->rip == at + 3)
+        return -1;
+    for (int v = 0; v < 32; v++)
+        if (c->rip == HANDLER(v))
+            return v;
+    return 99;
+}
+
+Test(events, fs_in_32_bits)
+{
+    enum { DATA = ATTR_P | ATTR_S | ATTR_RW | ATTR_A | ATTR_DB | ATTR_G };
+    for (int bt = 0; bt < 2; bt++) {
+        struct sys *s = start(bt);
+        struct cpu *c = s->cpu;
+        sys_prot(s, 0);
+        for (int again = 0; again < 3; again++) { /* the same code for all: what it asks is state */
+            st_u32(sys_mem(s, DATA_AT), 0xcafe0000u + (u32)again);
+            cr_expect_eq(through_fs(s, DATA_AT - 0x100, ~0u, DATA, 0x100, false), -1);
+            cr_expect_eq(c->gpr[RAX], 0xcafe0000u + (u32)again);
+            cr_expect_eq(through_fs(s, DATA_AT + 0x100, ~0u, DATA, -0x100u, false), -1);
+            cr_expect_eq(c->gpr[RAX], 0xcafe0000u + (u32)again, "addresses wrap at 4 GiB");
+            cr_expect_eq(through_fs(s, DATA_AT + 4, ~0u, DATA, -4u, true), -1);
+            cr_expect_eq(sys_u32(s, DATA_AT), 0x12345678);
+            cr_expect_eq(through_fs(s, DATA_AT + 4, ~0u, DATA, -3u, false), EX_GP);
+            cr_expect_eq(through_fs(s, DATA_AT + 4, ~0u, DATA, -1u, true), EX_GP);
+            cr_expect_eq(through_fs(s, DATA_AT, 0xfff, DATA, 0xffc, false), -1);
+            cr_expect_eq(through_fs(s, DATA_AT, 0xfff, DATA, 0xffd, false), EX_GP);
+            cr_expect_eq(through_fs(s, DATA_AT, ~0u, DATA & ~ATTR_RW, 0, false), -1);
+            cr_expect_eq(through_fs(s, DATA_AT, ~0u, DATA & ~ATTR_RW, 0, true), EX_GP);
+            cr_expect_eq(through_fs(s, 0, 0, 0, 0, false), EX_GP, "null");
+        }
+        end(s);
+    }
+}
+
+/* ---- flags on the stack -------------------------------------------------------------------------
+ */
+Test(events, pushf_and_popf)
+{
+    static const u8 code[] = {0x9c, 0x58, 0x53, 0x9d, 0x9c, 0x59, 0xeb, 0xfe};
+    /* pushf; pop eax; push ebx; popf; pushf; pop ecx */
+    enum { POPF_MAY = FL_ARITH | FL_TF | FL_IF | FL_DF | FL_IOPL | FL_NT | FL_AC | FL_ID };
+    static const u32 images[] = {0,       FL_ARITH,   FL_IF,         FL_IF | FL_CF, FL_DF | FL_OF,
+                                 FL_IOPL, FL_NT,      FL_AC | FL_SF, FL_ID | FL_ZF, FL_RF,
+                                 FL_VM,   ~(u32)FL_TF};
+    for (int n = 0; n < 4; n++) {
+        struct sys *s = start(n & 1);
+        struct cpu *c = s->cpu;
+        bool lm = n & 2;
+        if (lm)
+            sys_long(s, 0);
+        else
+            sys_prot(s, 0);
+        sys_put(s, CODE_AT, code, sizeof(code));
+        for (u32 k = 0; k < 4 * ARRAY_LEN(images); k++) {
+            u32 before = images[k / 4] & POPF_MAY & ~(u32)FL_TF;
+            u32 image = images[(k * 7 + k / 4) % ARRAY_LEN(images)];
+            cpu_set_rflags(c, before | FL_1);
+            c->rip = CODE_AT;
+            c->gpr[RBX] = image;
+            cpu_run(c, 20);
+            cr_expect_eq(c->rip, CODE_AT + 6, "%d: %x", n, image);
+            cr_expect_eq(c->gpr[RAX], before | FL_1, "%d: %x", n, before);
+            cr_expect_eq(c->gpr[RCX], (image & POPF_MAY) | FL_1, "%d: %x then %x", n, before,
+                         image);
+            cr_expect_eq(cpu_rflags(c), (image & POPF_MAY) | FL_1);
+        }
+        end(s);
+    }
+}
