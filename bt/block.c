@@ -329,7 +329,8 @@ static void one(struct xl *x, int k)
         x->n_out = n_out;
         x->fl = fl;
         if ((i->flags & (INF_REP | INF_REPNE)) && i->row >= INSN_MOVSB && i->row <= INSN_STOSQ) {
-            helper(x, k);
+            if (!mem_rep(x, k))
+                helper(x, k);
             edge(x, next_rip(x, i), &x->fl);
             return;
         }

@@ -283,3 +283,64 @@ void mem_modrm(struct xl *x, int reg)
     else if (mod == 2)
         e4(a, (u32)m->disp);
 }
+
+/* One pointer of a REP MOVS or STOS: it and RCX elements from there lie in one page. */
+static u32 rep_pointer(struct xl *x, int k, int reg, int scale, bool write, u8 *retry)
+{
+    struct asm_buf *a = x->a;
+    u32 site = new_site(x, write);
+    e_mov_rr(a, true, S2, reg);
+    compare(x, k, site, 1, write, COLD_SLOW, retry);
+    e_lea(a, true, S2, S2, H_RCX, scale, 0);
+    E(a, 0x49, 0x81, 0xff); /* cmp r15, 4096 */
+    e4(a, 4096);
+    cold_add(x, e_jcc(a, CC_A), COLD_SLOW, k, 0);
+    return site;
+}
+
+bool mem_rep(struct xl *x, int k)
+{
+    struct asm_buf *a = x->a;
+    const struct insn *i = &x->b->insn[k];
+    bool movs = i->row >= INSN_MOVSB && i->row <= INSN_MOVSQ;
+    int scale = i->row - (movs ? INSN_MOVSB : INSN_STOSB), first = x->n_cold;
+    size_t add = offsetof(struct site_cache, add);
+    _Static_assert(INSN_MOVSQ - INSN_MOVSB == 3 && INSN_STOSQ - INSN_STOSB == 3 &&
+                       INSN_MOVSW - INSN_MOVSB == 1 && INSN_STOSW - INSN_STOSB == 1,
+                   "rows in the order of sizes");
+
+    if ((!movs && (i->row < INSN_STOSB || i->row > INSN_STOSQ)) || !by_site(x, k, COLD_SLOW) ||
+        i->asize != (x->bits64 ? 8 : 4) || (movs && i->seg != SEG_FLAT))
+        return false;
+    flags_before_write(x, k, 1u << H_RCX | 1u << H_RSI | 1u << H_RDI, false);
+    flags_destroy(x);
+    u8 *retry = a->p;
+    for (int r = H_RCX; !x->bits64 && r <= H_RDI; r = r == H_RCX ? H_RSI : r + 1)
+        e_mov_rr(a, false, r, r); /* nobody can see upper halves */
+    E(a, 0x65, 0xf7, 0x04, 0x25); /* test dword gs:[flsys], DF */
+    e4(a, (u32)offsetof(struct cpu, flsys));
+    e4(a, FL_DF);
+    cold_add(x, e_jcc(a, CC_NE), COLD_SLOW, k, 0);
+    E(a, 0x48, 0x81, 0xf9); /* cmp rcx, 4096 */
+    e4(a, 4096);
+    cold_add(x, e_jcc(a, CC_A), COLD_SLOW, k, 0);
+    u32 from = movs ? rep_pointer(x, k, H_RSI, scale, false, retry) : 0;
+    u32 to = rep_pointer(x, k, H_RDI, scale, true, retry);
+    if (movs) {
+        e_gs(a, true, OP_LOAD, S1, site_field(add, from));
+        e_rr(a, true, 0x01, S1, H_RSI);
+    }
+    e_gs(a, true, OP_LOAD, S2, site_field(add, to));
+    e_rr(a, true, 0x01, S2, H_RDI);
+    if (scale == 1)
+        e1(a, 0x66);
+    e1(a, 0xf3);
+    e_rex(a, scale == 3, 0, 0, 0);
+    e1(a, (u8)((movs ? 0xa4 : 0xaa) | (scale > 0)));
+    if (movs)
+        e_rr(a, true, 0x29, S1, H_RSI);
+    e_rr(a, true, 0x29, S2, H_RDI);
+    cold_back(x, first);
+    x->how[k] = BT_EMITTED;
+    return true;
+}

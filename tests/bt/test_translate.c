@@ -245,7 +245,12 @@ GUEST(sites, 64)
     "scross: addq $3, (%rbx)\n mov (%rbx), %rdx\n dec %ebp\n jnz scross\n mov %rdx, OUT + 24\n"
     "mov $3, %ecx\n swalk: mov $0x400000, %ebx\n mov $1900, %ebp\n"
     "spage: addq $1, 0x800(%rbx)\n add 0x800(%rbx), %r9\n add $4096, %rbx\n dec %ebp\n jnz spage\n"
-    "dec %ecx\n jnz swalk\n mov %r9, OUT + 32\n syscall\n send:" GUEST_END(sites);
+    "dec %ecx\n jnz swalk\n mov %r9, OUT + 32\n "
+    "mov $60, %ebp\n srep: mov $0x400100, %esi\n mov $0x500f00, %edi\n lea (, %rbp, 8), %ecx\n"
+    "rep movsb\n mov $0x600000, %edi\n mov %ebp, %ecx\n mov %ebp, %eax\n rep stosl\n push 8(%rbx)\n"
+    "pop %rdx\n dec %ebp\n jnz srep\n mov 0x600028, %eax\n mov %rax, OUT + 40\n mov %rdi, OUT + "
+    "48\n"
+    "syscall\n send:" GUEST_END(sites);
 
 Test(translate, sites)
 {
@@ -255,6 +260,8 @@ Test(translate, sites)
     cr_expect_eq(guest_out(&g, 2), 150);
     cr_expect_eq(guest_out(&g, 3), 300);
     cr_expect_eq(guest_out(&g, 4), 1900 * (1 + 2 + 3));
+    cr_expect_eq(guest_out(&g, 5), 11);
+    cr_expect_eq(guest_out(&g, 6), 0x600004);
     cr_expect_gt(guest_count(&g, "blocks translated again"), 0);
     vm_free(g.vm);
 }
