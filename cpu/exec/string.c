@@ -1,15 +1,16 @@
 /*
  * cpu/exec/string.c - MOVS CMPS SCAS LODS STOS, alone and repeated.
  *
- * REP MOVS and REP STOS work a page at a time where both sides are plain RAM; everything else goes
- * element by element. Code pages, devices and watched pages are never plain (mem_rmw gives NULL).
+ * Repetitions work a page at a time where all sides are plain RAM; everything else goes element by
+ * element. Code pages, devices and watched pages are never plain (mem_rmw gives NULL).
  * Manuals: AMD APM vol. 3, 1.2.6 (repeat prefixes); a REP can be interrupted after any iteration.
  */
 #include "cpu/alu_priv.h"
 #include "cpu/exec/rows_priv.h"
 #include "cpu/exec/string_priv.h"
 
-/* Elements moved one by one after host memory could not be had, before it is asked for again. */
+/* Elements moved one by one after host memory could not be had twice in a row (once: an element
+ * lies across two pages), before it is asked for again. */
 enum { SLOW_RUN = 32 };
 
 static always_inline u64 load(const u8 *p, int size)
@@ -92,14 +93,18 @@ static always_inline void movs(struct cpu *cpu, const struct insn *i, int size)
         return;
     }
     u64 n = rep_count(cpu, i), budget = REP_BUDGET, slow = 0;
+    bool again = false; /* it was not to be had the last time */
     while (n) {
         u64 done = 0;
         if (slow)
             slow--;
         else if (!(cpu->flsys & FL_DF) && !(cpu->pending & PEND_STEP))
             done = movs_bulk(cpu, i, size, n);
-        if (!done) {
-            slow = slow ? slow : SLOW_RUN;
+        if (done) {
+            again = false;
+        } else {
+            slow = slow || !again ? slow : SLOW_RUN;
+            again = true;
             movs_one(cpu, i, size);
             done = 1;
         }
@@ -152,14 +157,18 @@ static always_inline void stos(struct cpu *cpu, const struct insn *i, int size)
         return;
     }
     u64 n = rep_count(cpu, i), budget = REP_BUDGET, slow = 0;
+    bool again = false; /* it was not to be had the last time */
     while (n) {
         u64 done = 0;
         if (slow)
             slow--;
         else if (!(cpu->flsys & FL_DF) && !(cpu->pending & PEND_STEP))
             done = stos_bulk(cpu, i, size, n);
-        if (!done) {
-            slow = slow ? slow : SLOW_RUN;
+        if (done) {
+            again = false;
+        } else {
+            slow = slow || !again ? slow : SLOW_RUN;
+            again = true;
             stos_one(cpu, i, size);
             done = 1;
         }
@@ -178,7 +187,8 @@ void exec_stos(struct cpu *cpu, const struct insn *i)
     WITH_SIZE(stos)
 }
 
-/* ---- LODS CMPS SCAS: element by element ----------------------------------------------------- */
+/* ---- LODS CMPS SCAS ---------------------------------------------------------------------------
+ */
 static always_inline void lods_one(struct cpu *cpu, const struct insn *i, int size)
 {
     gva si = addr_mask(cpu->gpr[RSI], i->asize);
@@ -215,6 +225,52 @@ static always_inline void scas_one(struct cpu *cpu, const struct insn *i, int si
     str_advance(cpu, i, RDI, str_step(cpu, size, 1));
 }
 
+/* How many elements, at most n, lie in host memory upwards and do not end the repetition. The last
+ * one that could is left to the ordinary way, which sets the flags. */
+static always_inline bool skips(const struct cpu *cpu)
+{
+    return !(cpu->flsys & FL_DF) && !(cpu->pending & PEND_STEP);
+}
+
+static always_inline u64 lods_skip(struct cpu *cpu, const struct insn *i, int size, u64 n)
+{
+    return 0;
+}
+
+static always_inline u64 scas_skip(struct cpu *cpu, const struct insn *i, int size, u64 n)
+{
+    gva di = addr_mask(cpu->gpr[RDI], i->asize);
+    const u8 *p = skips(cpu) ? mem_read_ptr(cpu, dest_seg(cpu), di, size) : NULL;
+    if (!p)
+        return 0;
+    n = str_room(cpu, i, dest_seg(cpu), di, p, size, n);
+    u64 k = 0, a = gpr_read(cpu, RAX, size);
+    bool equal = i->flags & INF_REP;
+    while (k + 1 < n && (load(p + k * (u64)size, size) == a) == equal)
+        k++;
+    str_advance(cpu, i, RDI, (i64)k * size);
+    return k;
+}
+
+static always_inline u64 cmps_skip(struct cpu *cpu, const struct insn *i, int size, u64 n)
+{
+    gva si = addr_mask(cpu->gpr[RSI], i->asize), di = addr_mask(cpu->gpr[RDI], i->asize);
+    int ds = dest_seg(cpu);
+    const u8 *d = skips(cpu) ? mem_read_ptr(cpu, ds, di, size) : NULL;
+    const u8 *s = d ? mem_read_ptr(cpu, i->seg, si, size) : NULL;
+    if (!s)
+        return 0;
+    n = str_room(cpu, i, ds, di, d, size, n);
+    n = str_room(cpu, i, i->seg, si, s, size, n);
+    u64 k = 0;
+    bool equal = i->flags & INF_REP;
+    while (k + 1 < n && (load(s + k * (u64)size, size) == load(d + k * (u64)size, size)) == equal)
+        k++;
+    str_advance(cpu, i, RSI, (i64)k * size);
+    str_advance(cpu, i, RDI, (i64)k * size);
+    return k;
+}
+
 /* COND: go on after an element (REPE and REPNE look at ZF; LODS does not). */
 #define REPEATED(op, COND)                                                                         \
     static always_inline void op(struct cpu *cpu, const struct insn *i, int size)                  \
@@ -230,6 +286,9 @@ static always_inline void scas_one(struct cpu *cpu, const struct insn *i, int si
                 rep_pause(cpu, i);                                                                 \
                 return;                                                                            \
             }                                                                                      \
+            u64 skipped = op##_skip(cpu, i, size, n);                                              \
+            rep_done(cpu, i, skipped);                                                             \
+            n -= skipped;                                                                          \
             op##_one(cpu, i, size);                                                                \
             rep_done(cpu, i, 1);                                                                   \
             if (!(COND))                                                                           \
