@@ -248,7 +248,8 @@ static always_inline u64 scas_skip(struct cpu *cpu, const struct insn *i, int si
     bool equal = i->flags & INF_REP;
     while (k + 1 < n && (load(p + k * (u64)size, size) == a) == equal)
         k++;
-    str_advance(cpu, i, RDI, (i64)k * size);
+    if (k) /* else upper halves stay */
+        str_advance(cpu, i, RDI, (i64)k * size);
     return k;
 }
 
@@ -266,8 +267,10 @@ static always_inline u64 cmps_skip(struct cpu *cpu, const struct insn *i, int si
     bool equal = i->flags & INF_REP;
     while (k + 1 < n && (load(s + k * (u64)size, size) == load(d + k * (u64)size, size)) == equal)
         k++;
-    str_advance(cpu, i, RSI, (i64)k * size);
-    str_advance(cpu, i, RDI, (i64)k * size);
+    if (k) {
+        str_advance(cpu, i, RSI, (i64)k * size);
+        str_advance(cpu, i, RDI, (i64)k * size);
+    }
     return k;
 }
 
@@ -287,7 +290,8 @@ static always_inline u64 cmps_skip(struct cpu *cpu, const struct insn *i, int si
                 return;                                                                            \
             }                                                                                      \
             u64 skipped = op##_skip(cpu, i, size, n);                                              \
-            rep_done(cpu, i, skipped);                                                             \
+            if (skipped)                                                                           \
+                rep_done(cpu, i, skipped);                                                         \
             n -= skipped;                                                                          \
             op##_one(cpu, i, size);                                                                \
             rep_done(cpu, i, 1);                                                                   \
