@@ -360,10 +360,13 @@ void exec_cpuid(struct cpu *cpu, const struct insn *i)
     u32 r[4];
     (void)i;
     cpuid(cpu, (u32)cpu->gpr[RAX], (u32)cpu->gpr[RCX], r);
-    cpu->gpr[RAX] = r[0];
-    cpu->gpr[RBX] = r[1];
-    cpu->gpr[RCX] = r[2];
-    cpu->gpr[RDX] = r[3];
+    /* Four loads: one of all that was stored in parts would have to wait for the cache. */
+    u32 a = r[0], b = r[1], c = r[2], d = r[3];
+    __asm__("" : "+r"(a), "+r"(b), "+r"(c), "+r"(d));
+    cpu->gpr[RAX] = a;
+    cpu->gpr[RBX] = b;
+    cpu->gpr[RCX] = c;
+    cpu->gpr[RDX] = d;
 }
 
 /* ---- system calls
