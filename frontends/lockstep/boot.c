@@ -323,8 +323,6 @@ int lockstep_boot(const struct lockstep_options *o)
     for (int k = 0; !st && k < 2; k++)
         st = side_open(&x->side[k], k ? o->other : NULL, o->engine[k], k ? o->plant : NULL,
                        o->run_argc, o->run_argv, &err);
-    if (o->other && !st)
-        x->side[1].name = o->other;
     if (!st && x->side[0].ram_size != x->side[1].ram_size)
         st = fail(&err, ST_INVAL, "the two sides have different memories");
     if (!st)

@@ -93,7 +93,7 @@ struct progress {
 };
 
 struct side {
-    const char *name; /* for messages: the engine's */
+    const char *name; /* for messages: the other build's, or the engine's */
     pid_t pid;
     int fd;
     u64 ram_size;

@@ -48,24 +48,26 @@ enum status side_open(struct side *s, const char *exe, const char *engine, const
     *p++ = (char *)(uintptr_t)(plant ? plant : "");
     for (int k = 0; k < argc; k++)
         *p++ = argv[k];
-    s->name = engine ? engine : "default";
+    s->name = exe ? exe : engine ? engine : "default";
     s->fd = -1;
     enum status st = spawn(s, exe, args, err);
     free(args);
-    if (!st)
-        st = side_ask(s, REQ_HELLO, 0, 0, err);
+    if (st)
+        return st;
     size_t len = sizeof(h);
     struct error why;
-    if (!st && (st = side_answer(s, &h, &len, &why))) {
-        if (st == ST_IO && exe)
-            return fail(err, st, "%s: cannot be run, or knows no lockstep", exe);
+    /* A program that is no side may have ended before it was asked, or have said something without
+     * being asked: what it said decides, not who was first. */
+    side_ask(s, REQ_HELLO, 0, 0, &why);
+    st = side_answer(s, &h, &len, &why);
+    if (st == ST_IO && exe)
+        return fail(err, st, "%s: cannot be run, or knows no lockstep", exe);
+    if (st)
         return fail(err, st, "%s", why.msg);
-    }
-    if (!st &&
-        (len != sizeof(h) || h.protocol != PROTOCOL || h.regs_size != sizeof(struct cpu_regs)))
+    if (len != sizeof(h) || h.protocol != PROTOCOL || h.regs_size != sizeof(struct cpu_regs))
         return fail(err, ST_FORMAT, "%s: a build that is too different", exe ? exe : "this build");
     s->ram_size = h.ram_size;
-    return st;
+    return ST_OK;
 }
 
 void side_close(struct side *s)
@@ -80,9 +82,18 @@ void side_close(struct side *s)
 enum status side_ask(struct side *s, enum request_kind kind, u64 a, u64 b, struct error *err)
 {
     struct request r = {.kind = kind, .a = a, .b = b};
-    if (write_all(s->fd, &r, sizeof(r)))
-        return ST_OK;
-    return fail(err, ST_IO, "%s: the process is gone", s->name);
+    const u8 *p = (const u8 *)&r;
+    for (size_t left = sizeof(r); left;) {
+        /* a side that is gone is an error to report, not a SIGPIPE to die of */
+        ssize_t n = send(s->fd, p, left, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return fail(err, ST_IO, "%s: the process is gone", s->name);
+        p += n;
+        left -= (size_t)n;
+    }
+    return ST_OK;
 }
 
 enum status side_answer(struct side *s, void *buf, size_t *len, struct error *err)

@@ -78,10 +78,22 @@ def main():
                        % a.trivisor)
         rc, out = run("--other", other, "-rom", a.rom)
         check("a build that is different", rc == 1 and "are different after" in out, out)
-        rc, out = run("--other", script("none", "exit 0\n"), "-rom", a.rom)
-        check("a build that knows no lockstep", rc == 4, out)
-        rc, out = run("--other", script("noise", "echo hello hello hello\n"), "-rom", a.rom)
-        check("a build that says something else", rc in (2, 4), out)
+        # programs that are no side, ending before or after they are asked: one answer each time
+        for name, text, why in (
+                ("none", "exit 0\n", "knows no lockstep"),
+                ("late", "head -c 24 > /dev/null; exit 0\n", "knows no lockstep"),
+                ("short", "echo hi\n", "knows no lockstep"),
+                ("noise", "echo hello hello hello\n", "answers something else"),
+                ("noise-late", "head -c 24 > /dev/null; echo hello hello hello\n",
+                 "answers something else")):
+            rc, out = run("--other", script(name, text), "-rom", a.rom)
+            check("another build that is none: %s" % name,
+                  rc == 4 and why in out and out.count("\n") == 1, "%d: %s" % (rc, out))
+        gone = [run("--other", os.path.join(d, "no-such-program"), "-rom", a.rom)
+                for _ in range(20)]  # ends at once
+        check("another build that is not there",
+              all(rc == 4 and "cannot be run" in out and out.count("\n") == 1
+                  for rc, out in gone), str(gone))
 
     # the command line
     for args in (["--engines", "nope", "-rom", a.rom], ["--random", "--mode", "8"], [],
