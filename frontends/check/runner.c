@@ -370,7 +370,7 @@ static enum status run_user(struct runner *r, const struct vector *v, u16 mask, 
 {
     struct host_case *c = r->host ? host_case(r->host, 0) : r->in, *got = r->host ? c : r->out;
     int reg, op = vector_opcode(v, &reg);
-    if (v->init.n_cells > HOST_CELLS || (v->bits != 32 && v->bits != 64))
+    if (v->init.n_cells > HOST_CELLS || (v->bits != 16 && v->bits != 32 && v->bits != 64))
         return fail(err, ST_UNSUP, "does not fit the user process");
     memset(&c->in, 0, sizeof(c->in));
     c->bits = v->bits;

@@ -172,7 +172,15 @@ static void try_all(struct walk *w, struct form *f)
 {
     static const u8 more[][2] = {{ADDRESS}, {GS}, {LOCK}, {ADDRESS, GS}, {LOCK, ADDRESS}};
     bool counts = f->map == 0 && f->op >= 0xe0 && f->op <= 0xe3; /* LOOP, JCXZ */
-    if (!try_form(w, f) || (!has_memory(&f->shape) && !counts))
+    if (!try_form(w, f)) {
+        struct form g = *f;
+        if (f->bits == 16 && f->vex) { /* gathers have no 16-bit addresses */
+            g.prefix[g.n_prefix++] = ADDRESS;
+            try_form(w, &g);
+        }
+        return;
+    }
+    if (!has_memory(&f->shape) && !counts)
         return;
     bool lock = f->shape.accepts_lock;
     int n = f->n_prefix;
@@ -181,7 +189,7 @@ static void try_all(struct walk *w, struct form *f)
         int add = more[k][1] ? 2 : 1;
         if ((more[k][0] == LOCK && !lock) || n + add > (int)sizeof(g.prefix))
             continue;
-        /* 16-bit addresses reach our pages through GS only */
+        /* in 32-bit code 16-bit addresses reach our pages through GS only */
         if (f->bits == 32 && more[k][0] == ADDRESS && !more[k][1] && !counts)
             continue;
         if (f->bits == 32 && more[k][0] == LOCK && more[k][1])

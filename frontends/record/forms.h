@@ -12,7 +12,7 @@
 #include "machine/insns.h"
 
 struct form {
-    u8 bits;      /* 32 or 64 */
+    u8 bits;      /* 16, 32 or 64 */
     u8 prefix[4]; /* without REX */
     u8 n_prefix;
     bool vex, rexw;

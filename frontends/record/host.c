@@ -84,8 +84,9 @@ static void load_case(struct runner *r, ucontext_t *uc)
         g[order[k]] = (greg_t)c->in.gpr[k];
     g[REG_RIP] = (greg_t)c->in.rip;
     g[REG_EFL] = (greg_t)((c->in.rflags | FL_TRAP) & ~(u64)FL_RESUME);
-    u64 cs = c->bits == 64 ? SEL_CODE64 : SEL_CODE32;
-    g[REG_CSGSFS] = (greg_t)(cs | (u64)SEL_DATA << 48);
+    u64 cs = c->bits == 64 ? SEL_CODE64 : c->bits == 32 ? SEL_CODE32 : SEL_CODE16;
+    u64 ss = c->bits == 16 ? SEL_STACK16 : SEL_DATA;
+    g[REG_CSGSFS] = (greg_t)(cs | ss << 48);
     memcpy(fp, c->in.xsave, SW_RESERVED); /* the kernel's words behind it stay */
     u64 bv[8] = {7};
     memcpy(fp + 512, bv, sizeof(bv));
@@ -96,7 +97,8 @@ static void load_case(struct runner *r, ucontext_t *uc)
 /* PUSHF shows the runner's TF: not so in the result. Its bytes: prefixes and 9C. */
 static void hide_trap_flag(struct runner *r, const struct host_case *c, u64 rsp)
 {
-    int code = arena_offset(c->in.rip), at = arena_offset(rsp + 1);
+    int code = arena_offset(code_linear(c->bits, c->in.rip));
+    int at = arena_offset(c->bits == 16 ? (u64)STACK16_BASE + (u16)(rsp + 1) : rsp + 1);
     static const u8 prefix[] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf2, 0xf3};
     if (code < 0 || at < 0 || r->arena[code + c->len - 1] != 0x9c)
         return;
@@ -115,7 +117,7 @@ static void store_case(struct runner *r, const ucontext_t *uc)
     u64 bv;
 
     for (int k = 0; k < 16; k++)
-        c->out.gpr[k] = (u64)g[order[k]];
+        c->out.gpr[k] = (u64)g[order[k]] & (c->bits == 64 ? ~0ull : 0xffffffff);
     c->out.rip = (u64)g[REG_RIP];
     c->out.rflags = (u64)g[REG_EFL] & ~(u64)(FL_TRAP | FL_RESUME);
     memset(c->out.xsave, 0, sizeof(c->out.xsave));
@@ -249,20 +251,40 @@ static bool map_areas(int memfd)
     return true;
 }
 
-/* GS and the data selectors; false: the kernel has no local descriptor tables. */
+/* The local descriptors; false: the kernel has no such tables. */
 static bool set_segments(void)
 {
-    struct user_desc d = {
-        .entry_number = 0, .base_addr = GS_BASE, .limit = GS_LIMIT, .seg_32bit = 1, .useable = 1};
-    if (syscall(SYS_modify_ldt, 1, &d, sizeof(d)) != 0)
-        return false;
-    __asm__ volatile("mov %0, %%ds; mov %0, %%es" : : "r"(SEL_DATA));
+    enum { CODE = 2 };
+    static const struct user_desc d[] = {
+        {.entry_number = SEL_GS32 >> 3,
+         .base_addr = GS_BASE,
+         .limit = GS_LIMIT,
+         .seg_32bit = 1,
+         .useable = 1},
+        {.entry_number = SEL_CODE16 >> 3,
+         .base_addr = CODE16_BASE,
+         .limit = CODE16_LIMIT,
+         .contents = CODE,
+         .useable = 1},
+        {.entry_number = SEL_DATA16 >> 3,
+         .base_addr = DATA16_BASE,
+         .limit = DATA16_LIMIT,
+         .useable = 1},
+        {.entry_number = SEL_STACK16 >> 3,
+         .base_addr = STACK16_BASE,
+         .limit = STACK16_LIMIT,
+         .useable = 1},
+    };
+    for (size_t k = 0; k < ARRAY_LEN(d); k++)
+        if (syscall(SYS_modify_ldt, 1, &d[k], sizeof(d[k])) != 0)
+            return false;
     return true;
 }
 
 /* Before each batch: its cases are of one width. */
-static void set_gs(int bits)
+static void set_data_segments(int bits)
 {
+    __asm__ volatile("mov %0, %%ds; mov %0, %%es" : : "r"(bits == 16 ? SEL_DATA16 : SEL_DATA));
     if (bits == 64) {
         __asm__ volatile("mov %0, %%gs" : : "r"(0));
         syscall(SYS_arch_prctl, ARCH_SET_GS, (unsigned long)GS_BASE);
@@ -322,7 +344,7 @@ noreturn static void child_main(struct host *h, int in, int out)
     if (!filter_calls() || write(out, &c, 1) != 1)
         _exit(4);
     while (read(in, &c, 1) == 1) {
-        set_gs(h->sh->cases[h->sh->at].bits);
+        set_data_segments(h->sh->cases[h->sh->at].bits);
         __asm__ volatile("int3" : : : "memory");
         if (write(out, &c, 1) != 1)
             break;

@@ -19,7 +19,7 @@
 enum { HOST_BATCH = 64, HOST_CELLS = 1500 };
 
 struct host_state {
-    u64 gpr[16], rip, rflags;
+    u64 gpr[16], rip, rflags; /* RIP: the offset in CS */
     u8 xsave[CPU_XSAVE_SIZE]; /* as in struct cpu_regs; XSTATE_BV and the reserved parts are 0 */
 };
 struct host_cell {
@@ -33,7 +33,7 @@ enum host_end {
 };
 
 struct host_case {
-    int bits; /* 32 or 64 */
+    int bits; /* 16, 32 or 64 */
     u8 len;   /* of the instruction: tells its own INT3 from the filling */
     u16 max_steps;
     u16 operand_size; /* notes of whoever made the case: */

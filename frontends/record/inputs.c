@@ -9,7 +9,8 @@
 #include <string.h>
 
 enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI };
-enum { FLAGS_ARITH = 0x8d5, FLAG_DF = 0x400, FLAG_AC = 0x40000, SEG_GS = 5 };
+enum { FLAGS_ARITH = 0x8d5, FLAG_DF = 0x400, FLAG_AC = 0x40000 };
+enum { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS };
 
 struct maker {
     struct rnd *r;
@@ -44,9 +45,23 @@ static void put_value(struct maker *m, u64 addr, u64 v, int n)
     put(m, addr, b, n);
 }
 
+/* A value of RIP in the code pages. */
 static u64 code_address(struct maker *m)
 {
-    return AREA_CODE + rnd_below(m->r, AREA_BYTES);
+    return (m->c->bits == 16 ? 0 : AREA_CODE) + rnd_below(m->r, AREA_BYTES);
+}
+
+static u64 stack_base(const struct maker *m)
+{
+    return m->c->bits == 16 ? STACK16_BASE : 0;
+}
+
+static u64 segment_base(const struct maker *m, int seg)
+{
+    static const u32 of16[] = {DATA16_BASE, CODE16_BASE, STACK16_BASE, DATA16_BASE, 0, GS_BASE};
+    if (m->c->bits == 16)
+        return seg <= SEG_GS ? of16[seg] : 0;
+    return seg == SEG_GS ? GS_BASE : 0;
 }
 
 /* ---- where an operand of n bytes lies -------------------------------------------------------- */
@@ -89,11 +104,17 @@ static u64 width_mask(int bytes)
     return bytes == 8 ? ~0ull : (1ull << 8 * bytes) - 1;
 }
 
-/* A register that is an address of asize bytes: the rest of it is noise. */
-static void set_address(struct maker *m, int reg, u64 v)
+/* Bytes of the address: the stack's own for what is pushed and popped. */
+static int address_size(const struct maker *m, const struct shape_op *o)
 {
-    u64 mask = width_mask(m->s->asize), noise = rnd_one_in(m->r, 3) ? rnd_next(m->r) : 0;
-    if (m->c->bits == 32)
+    return o->hidden && o->seg == SEG_SS && m->c->bits == 16 ? 2 : m->s->asize;
+}
+
+/* A register that is an address of that many bytes: the rest of it is noise. */
+static void set_address(struct maker *m, int size, int reg, u64 v)
+{
+    u64 mask = width_mask(size), noise = rnd_one_in(m->r, 3) ? rnd_next(m->r) : 0;
+    if (m->c->bits != 64)
         noise &= 0xffffffff;
     m->c->in.gpr[reg] = (v & mask) | (noise & ~mask);
     m->fixed |= (u16)(1 << reg);
@@ -112,13 +133,14 @@ static u64 address_now(const struct maker *m, const struct shape_op *o)
         a += m->c->in.gpr[o->base];
     if (o->index != SHAPE_NONE && !o->vsib)
         a += m->c->in.gpr[o->index] * o->scale;
-    return a & width_mask(m->s->asize);
+    return a & width_mask(address_size(m, o));
 }
 
 /* Makes the operand's address t as far as its registers are free; the linear address it got. */
 static u64 reach(struct maker *m, const struct shape_op *o, u64 t)
 {
-    u64 segment = o->seg == SEG_GS ? GS_BASE : 0, mask = width_mask(m->s->asize);
+    int size = address_size(m, o);
+    u64 segment = segment_base(m, o->seg), mask = width_mask(size);
     u64 *g = m->c->in.gpr;
     u64 ea = (t - segment) & mask;
     bool base_free = o->base != SHAPE_NONE && !(m->fixed & 1 << o->base);
@@ -126,7 +148,7 @@ static u64 reach(struct maker *m, const struct shape_op *o, u64 t)
 
     if (!strcmp(m->row, "XLAT")) {
         if (base_free)
-            set_address(m, o->base, ea - (g[RAX] & 0xff));
+            set_address(m, size, o->base, ea - (g[RAX] & 0xff));
         return segment + ((g[RBX] + (g[RAX] & 0xff)) & mask);
     }
     if (o->ip) {
@@ -140,10 +162,10 @@ static u64 reach(struct maker *m, const struct shape_op *o, u64 t)
     }
     if (index && o->index == o->base) {
         if (base_free)
-            set_address(m, o->base, (ea - (u64)o->disp) / (1u + o->scale));
+            set_address(m, size, o->base, (ea - (u64)o->disp) / (1u + o->scale));
     } else if (index && o->base == SHAPE_NONE) {
         if (!(m->fixed & 1 << o->index))
-            set_address(m, o->index, rnd_next(m->r) & 0xfffff);
+            set_address(m, size, o->index, rnd_next(m->r) & 0xfffff);
         if (m->s->disp_size == 4) {
             patch_disp(m, ea - (g[o->index] & mask) * o->scale);
             return segment + ea;
@@ -151,9 +173,9 @@ static u64 reach(struct maker *m, const struct shape_op *o, u64 t)
     } else if (base_free) {
         if (index && !(m->fixed & 1 << o->index)) {
             u64 x = rnd_one_in(m->r, 2) ? rnd_below(m->r, 256) : rnd_next(m->r);
-            set_address(m, o->index, x);
+            set_address(m, size, o->index, x);
         }
-        set_address(m, o->base, ea - (u64)o->disp - (index ? g[o->index] * o->scale : 0));
+        set_address(m, size, o->base, ea - (u64)o->disp - (index ? g[o->index] * o->scale : 0));
     }
     return segment + address_now(m, o);
 }
@@ -235,7 +257,7 @@ static void string_count(struct maker *m)
     u64 n = rnd_below(m->r, 6);
     if (rnd_one_in(m->r, 10))
         n = 20;
-    set_address(m, RCX, n & mask);
+    set_address(m, m->s->asize, RCX, n & mask);
 }
 
 static void gather_indices(struct maker *m, const struct shape_op *o)
@@ -266,15 +288,18 @@ static void memory_operand(struct maker *m, const struct shape_op *o)
         if (rnd_one_in(m->r, 10))
             t = AREA_STACK + rnd_below(m->r, 16);
     } else {
-        t = place(m, n, false);
+        t = place(m, n, m->c->bits == 16 && o->seg == SEG_SS);
     }
     if (o->vsib)
         gather_indices(m, o);
     bool by_stack = !o->hidden && (o->base == RSP || o->base == RBP); /* #SS, not #GP */
     if (m->c->bits == 64 && m->s->asize == 8 && rnd_one_in(m->r, by_stack ? 6 : 24))
         t = (rnd_next(m->r) & 0x00007fffffffffff) | 0x5a5a000000000000; /* not canonical */
-    if (o->seg == SEG_GS && m->c->bits == 32 && rnd_one_in(m->r, 3))    /* about the limit */
+    if (o->seg == SEG_GS && m->c->bits != 64 && rnd_one_in(m->r, 3))    /* about the limit */
         t = GS_BASE + GS_LIMIT + 1 - n - 2 + rnd_below(m->r, 5);
+    if (m->c->bits == 16 && o->seg != SEG_GS && rnd_one_in(m->r, 8))
+        t = (o->seg == SEG_SS ? STACK16_BASE + STACK16_LIMIT : DATA16_BASE + DATA16_LIMIT) + 1 - n -
+            2 + rnd_below(m->r, 5);
     u64 got = reach(m, o, t);
     if (!o->hidden) {
         m->c->operand = got;
@@ -307,7 +332,7 @@ static void special_registers(struct maker *m)
     if (starts(row, "BT") && m->s->op[1].kind == SHAPE_GPR && m->s->op[0].kind == SHAPE_MEM) {
         u64 v = (u64)(i64)(i16)(rnd_next(r) & 0xffff) >> 0;
         v = (u64)((i64)v >> 5);
-        g[m->s->op[1].reg] = m->c->bits == 32 ? (u32)v : v;
+        g[m->s->op[1].reg] = m->c->bits != 64 ? (u32)v : v;
         m->fixed |= (u16)(1 << m->s->op[1].reg);
     }
     if ((!strcmp(row, "DIV") || !strcmp(row, "IDIV")) && !rnd_one_in(r, 4)) {
@@ -316,7 +341,7 @@ static void special_registers(struct maker *m)
         if (size == 1)
             g[RAX] = (g[RAX] & ~0xffffull) | (neg ? 0xff80 | rnd_below(r, 128) : rnd_below(r, 600));
         else
-            g[RDX] = neg ? (m->c->bits == 32 ? 0xffffffff : ~0ull) : rnd_below(r, 3);
+            g[RDX] = neg ? (m->c->bits != 64 ? 0xffffffff : ~0ull) : rnd_below(r, 3);
     }
     if (starts(row, "XSAVE") || starts(row, "XRSTOR")) { /* components that all hosts have */
         g[RAX] = rnd_below(r, 8);
@@ -337,6 +362,7 @@ static void special_registers(struct maker *m)
 static void place_code(struct maker *m)
 {
     u32 len = m->s->len;
+    u64 end = m->c->bits == 16 ? CODE16_BASE + CODE16_LIMIT + 1 : AREA_CODE + AREA_BYTES;
     u64 at = AREA_CODE + 0x100 + rnd_below(m->r, 0xe00);
     switch (rnd_below(m->r, 40)) {
     case 0:
@@ -345,16 +371,24 @@ static void place_code(struct maker *m)
             at = AREA_CODE + 4096 - 1 - rnd_below(m->r, len - 1);
         break;
     case 2: /* up to the end */
-        at = AREA_CODE + AREA_BYTES - len;
+        at = end - len;
         break;
     case 3: /* and beyond */
         if (len > 1)
-            at = AREA_CODE + AREA_BYTES - 1 - rnd_below(m->r, len - 1);
+            at = end - 1 - rnd_below(m->r, len - 1);
         break;
     default:
         break;
     }
-    m->c->in.rip = at;
+    m->c->in.rip = at - code_linear(m->c->bits, 0);
+}
+
+/* A branch whose displacement could leave a small segment stays in it. */
+static void to_code(struct maker *m)
+{
+    u64 d = code_address(m) - (m->c->in.rip + m->s->len);
+    for (int k = 0; k < m->s->imm_size; k++)
+        m->code[m->s->imm_at + k] = (u8)(d >> 8 * k);
 }
 
 static bool dangerous(const struct maker *m)
@@ -371,7 +405,8 @@ static void lock_wrongly(const struct testbed *tb, struct maker *m)
     u8 b[24] = {0xf0};
     struct insn_shape s;
     memcpy(b + 1, m->code, 15);
-    if (arena_offset(m->c->in.rip + m->s->len) < 0) /* which of #UD and #PF is a matter of taste */
+    if (!code_reaches(m->c->bits,
+                      m->c->in.rip + m->s->len)) /* which of #UD and #PF is a matter of taste */
         return;
     if (!strcmp(m->row, "MOV_CR")) /* AMD: CR8 without REX */
         return;
@@ -414,6 +449,8 @@ static bool fill(const struct testbed *tb, int bits, struct maker *m)
     if (rnd_one_in(r, 12))
         c->in.rflags |= FLAG_AC;
     place_code(m);
+    if (bits == 16 && shape->relative && shape->imm_size > 1 && rnd_one_in(r, 2))
+        to_code(m);
     special_registers(m);
     for (int hidden = 1; hidden >= 0; hidden--) /* the stack pointer first: it may be a base too */
         for (int k = 0; k < shape->n; k++)
@@ -423,8 +460,8 @@ static bool fill(const struct testbed *tb, int bits, struct maker *m)
         u64 sp = AREA_STACK + 256 + rnd_below(r, AREA_BYTES - 512), b[16];
         value_fill(r, (u8 *)b, 128);
         if (!rnd_one_in(r, 4))
-            c->in.gpr[RBP] = sp;
-        put(m, c->in.gpr[RBP] - 64, (u8 *)b, 128);
+            c->in.gpr[RBP] = sp - stack_base(m);
+        put(m, stack_base(m) + (c->in.gpr[RBP] & width_mask(bits / 8)) - 64, (u8 *)b, 128);
         if (m->row[0] == 'E' && !rnd_one_in(r, 6)) { /* a frame that fits */
             m->code[shape->imm_at + 1] = 0;
             m->code[shape->imm_at + 2] &= 0x0f;
@@ -434,7 +471,7 @@ static bool fill(const struct testbed *tb, int bits, struct maker *m)
         return false;
     if (rnd_one_in(r, 40))
         lock_wrongly(tb, m);
-    put(m, c->in.rip, m->code, shape->len);
+    put(m, code_linear(bits, c->in.rip), m->code, shape->len);
     c->n_in = 0;
     for (int k = 0; k < ARENA_BYTES && c->n_in < HOST_CELLS; k++)
         if (m->set[k])

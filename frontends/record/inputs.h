@@ -13,7 +13,7 @@
 /* Fills in c's upper part. False: such an instruction is not to be run (INT 80h). */
 bool inputs_make(const struct testbed *tb, const struct form *f, struct rnd *r, struct host_case *c,
                  struct insn_shape *shape);
-/* The same for an instruction that is there already, one of 32 or 64-bit code in up to 15 bytes;
+/* The same for an instruction that is there already, code of bits in up to 15 bytes;
  * its displacement may be changed. False also if it is none. */
 bool inputs_for(const struct testbed *tb, int bits, const u8 *bytes, int n, struct rnd *r,
                 struct host_case *c, struct insn_shape *shape);

@@ -31,13 +31,44 @@ enum {
     SEL_CODE32 = 0x23,
     SEL_DATA = 0x2b,
     SEL_GS32 = 0x07,
+
+    /* The segments of 16-bit code, of the local table too. 16-bit offsets of DS reach most of the
+     * data pages and, below 64 KiB, the first half page of the constants. */
+    SEL_CODE16 = 0x0f,
+    SEL_DATA16 = 0x17,
+    SEL_STACK16 = 0x1f,
+    CODE16_BASE = AREA_CODE,
+    CODE16_LIMIT = AREA_BYTES - 0x101,
+    DATA16_BASE = AREA_DATA + 0x800,
+    DATA16_LIMIT = 0xffff,
+    STACK16_BASE = AREA_STACK,
+    STACK16_LIMIT = AREA_BYTES - 0x41,
 };
+
+/* Code widths 16, 32, 64 as 0, 1, 2. */
+enum { WIDTHS = 3 };
+static inline int width_index(int bits)
+{
+    return bits / 32;
+}
 
 /* Where addr is in an image of all areas, or -1. */
 static inline int arena_offset(u64 addr)
 {
     u64 d = addr - AREA_CODE, area = d / AREA_STEP, off = d % AREA_STEP;
     return area < AREAS && off < AREA_BYTES ? (int)(area * AREA_BYTES + off) : -1;
+}
+
+/* The linear address of RIP. */
+static inline u64 code_linear(int bits, u64 rip)
+{
+    return bits == 16 ? CODE16_BASE + rip : rip;
+}
+
+/* A byte of code could be there. */
+static inline bool code_reaches(int bits, u64 rip)
+{
+    return arena_offset(code_linear(bits, rip)) >= 0 && (bits != 16 || rip <= CODE16_LIMIT);
 }
 
 static inline u64 arena_address(int offset)

@@ -54,6 +54,14 @@ void arena_regs(int bits, const struct host_state *s, struct cpu_regs *r)
     r->seg[CPU_SEG_CS] = data;
     r->seg[CPU_SEG_CS].sel = bits == 64 ? SEL_CODE64 : SEL_CODE32;
     r->seg[CPU_SEG_CS].attr = bits == 64 ? 0xa0fb : 0xc0fb;
+    if (bits == 16) {
+        r->seg[CPU_SEG_ES] = r->seg[CPU_SEG_DS] = (struct cpu_seg_state){
+            .base = DATA16_BASE, .limit = DATA16_LIMIT, .sel = SEL_DATA16, .attr = 0xf3};
+        r->seg[CPU_SEG_SS] = (struct cpu_seg_state){
+            .base = STACK16_BASE, .limit = STACK16_LIMIT, .sel = SEL_STACK16, .attr = 0xf3};
+        r->seg[CPU_SEG_CS] = (struct cpu_seg_state){
+            .base = CODE16_BASE, .limit = CODE16_LIMIT, .sel = SEL_CODE16, .attr = 0xfb};
+    }
     if (bits == 64)
         r->seg[CPU_SEG_GS] = (struct cpu_seg_state){.base = GS_BASE};
     else

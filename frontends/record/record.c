@@ -24,12 +24,12 @@ void record_help(FILE *f)
         "Runs instructions with made-up registers and memory on this host's processor, compares\n"
         "our engines with it, and writes what it did as vectors for 'trivisor check'\n"
         "(docs/recording.md). The status is 0 if the engines agree everywhere, 1 if not.\n\n"
-        "  --out DIR        write DIR/32/ROW.moo.gz and DIR/64/ROW.moo.gz; else compare only\n"
+        "  --out DIR        write DIR/16/ROW.moo.gz, DIR/32/..., DIR/64/...; else compare only\n"
         "  --format moo|json  of those files: MOO chunks (default), or ROW.json.gz\n"
         "  --rows GLOB      only rows of the instruction table of that name (CMP*)\n"
         "  --per-form N     cases for each encoding form (default 16)\n"
         "  --seed S         other cases (default 1)\n"
-        "  --bits 32|64     code of one width only\n"
+        "  --bits 16|32|64  code of one width only\n"
         "  --no-verify      do not run our engines\n"
         "  --report FILE    write the scoreboard: rows, forms, vectors, engines\n"
         "  --list           print each row, its forms, and why it is left out; run nothing\n"
@@ -88,8 +88,8 @@ static enum status parse(int argc, char **argv, struct options *o, struct error 
             o->cfg.seed = n;
         else if (!strcmp(a, "-show"))
             o->show = n;
-        else if (!strcmp(a, "-bits") && n != 32 && n != 64)
-            return fail(err, ST_INVAL, "--bits is 32 or 64, not %s", v);
+        else if (!strcmp(a, "-bits") && n != 16 && n != 32 && n != 64)
+            return fail(err, ST_INVAL, "--bits is 16, 32 or 64, not %s", v);
         else if (!strcmp(a, "-bits"))
             o->cfg.bits = (int)n;
         else if (!n)
@@ -103,8 +103,8 @@ static enum status parse(int argc, char **argv, struct options *o, struct error 
 /* ---- files ----------------------------------------------------------------------------------- */
 struct writer {
     const struct options *o;
-    struct vector_out *out[2]; /* of the row: 32 and 64 bits */
-    struct disasm *dis[2];
+    struct vector_out *out[WIDTHS]; /* of the row */
+    struct disasm *dis[WIDTHS];
     struct vector v;
     char cpu[64];
 };
@@ -131,11 +131,8 @@ static enum status make_dir(const char *path, struct error *err)
 static enum status open_file(struct writer *w, int b, const char *row, struct error *err)
 {
     char path[4096];
-    struct vector_meta meta = {.cpu = "X64 ",
-                               .bits = 32 * (b + 1),
-                               .env = VENV_USER,
-                               .opcode = ~0u,
-                               .seed = w->o->cfg.seed};
+    struct vector_meta meta = {
+        .cpu = "X64 ", .bits = 16 << b, .env = VENV_USER, .opcode = ~0u, .seed = w->o->cfg.seed};
     snprintf(meta.mnemonic, sizeof(meta.mnemonic), "%.8s", row);
     memcpy(meta.cpu_name, w->cpu, sizeof(meta.cpu_name));
     meta.cpu_name[sizeof(meta.cpu_name) - 1] = 0;
@@ -168,7 +165,7 @@ bool record_vector(const struct session_case *x, struct disasm *dis, struct vect
     memcpy(v->init.xsave, c->in.xsave, CPU_XSAVE_SIZE);
     memcpy(v->final.xsave, c->out.xsave, CPU_XSAVE_SIZE);
     for (u32 k = 0; k < c->n_in; k++) {
-        u32 at = c->mem_in[k].addr - (u32)c->in.rip;
+        u32 at = c->mem_in[k].addr - (u32)code_linear(c->bits, c->in.rip);
         if (at < c->len)
             v->bytes[at] = c->mem_in[k].value;
         ok &= vector_add_cell(&v->init, c->mem_in[k].addr, c->mem_in[k].value);
@@ -191,7 +188,7 @@ bool record_vector(const struct session_case *x, struct disasm *dis, struct vect
 static enum status each(void *ctx, const struct session_case *x, struct error *err)
 {
     struct writer *w = ctx;
-    int b = x->c->bits == 64;
+    int b = width_index(x->c->bits);
     struct insns_row row;
     enum status st = ST_OK;
 
@@ -209,7 +206,7 @@ static enum status done(void *ctx, int row, struct error *err)
 {
     struct writer *w = ctx;
     enum status st = ST_OK;
-    for (int b = 0; b < 2; b++) {
+    for (int b = 0; b < WIDTHS; b++) {
         if (w->out[b]) {
             enum status one = vector_out_close(w->out[b], err);
             st = st == ST_OK ? one : st;
@@ -226,7 +223,7 @@ static enum status run(struct session *s, const struct options *o, struct error 
     if (!o->out)
         return session_run(s, NULL, NULL, NULL, err);
     enum status st = make_dir(o->out, err);
-    for (int b = 32; b <= 64 && st == ST_OK; b += 32) {
+    for (int b = 16; b <= 64 && st == ST_OK; b *= 2) {
         snprintf(path, sizeof(path), "%s/%d", o->out, b);
         if (!o->cfg.bits || o->cfg.bits == b)
             st = make_dir(path, err);
@@ -235,13 +232,13 @@ static enum status run(struct session *s, const struct options *o, struct error 
         return st;
     vector_init(&w.v);
     record_processor(w.cpu);
-    w.dis[0] = disasm_open(32);
-    w.dis[1] = disasm_open(64);
-    if (w.dis[0] && w.dis[1])
+    for (int b = 0; b < WIDTHS; b++)
+        w.dis[b] = disasm_open(16 << b);
+    if (w.dis[0] && w.dis[1] && w.dis[2])
         st = session_run(s, each, done, &w, err);
     else
         st = fail(err, ST_NOMEM, "out of memory");
-    for (int b = 0; b < 2; b++) {
+    for (int b = 0; b < WIDTHS; b++) {
         if (w.out[b])
             vector_out_abandon(w.out[b]);
         disasm_close(w.dis[b]);
@@ -288,10 +285,11 @@ static void list(const struct session *s)
         const struct session_row *sr = session_row(s, k);
         const char *why = session_excluded(k);
         insns_row(k, &r);
-        if (why || (!sr->forms[0] && !sr->forms[1]))
+        if (why || (!sr->forms[0] && !sr->forms[1] && !sr->forms[2]))
             printf("%-18s -  %s\n", r.name, why ? why : "not on this host, or not asked for");
         else
-            printf("%-18s %d forms of 32 bits, %d of 64\n", r.name, sr->forms[0], sr->forms[1]);
+            printf("%-18s %d forms of 16 bits, %d of 32, %d of 64\n", r.name, sr->forms[0],
+                   sr->forms[1], sr->forms[2]);
     }
 }
 

@@ -33,10 +33,10 @@ enum status report_write(const struct session *s, const struct session_config *c
     if (!f)
         return fail(err, status_from_errno(errno), "%s: %s", path, strerror(errno));
     head(f, s, cfg);
-    fprintf(f, "## Recorded rows\n\n| row | forms 32 | forms 64 | vectors | left out |");
+    fprintf(f, "## Recorded rows\n\n| row | forms 16 | forms 32 | forms 64 | vectors | left out |");
     for (int e = 0; e < SESSION_ENGINES && testbed_engines()[e]; e++)
         fprintf(f, " %s |", testbed_engines()[e]);
-    fprintf(f, "\n|---|---|---|---|---|");
+    fprintf(f, "\n|---|---|---|---|---|---|");
     for (int e = 0; e < SESSION_ENGINES && testbed_engines()[e]; e++)
         fprintf(f, "---|");
     fprintf(f, "\n");
@@ -46,8 +46,8 @@ enum status report_write(const struct session *s, const struct session_config *c
         insns_row(k, &row);
         if (!r->vectors)
             continue;
-        fprintf(f, "| %s | %d | %d | %d | %d |", row.name, r->forms[0], r->forms[1], r->vectors,
-                r->dropped);
+        fprintf(f, "| %s | %d | %d | %d | %d | %d |", row.name, r->forms[0], r->forms[1],
+                r->forms[2], r->vectors, r->dropped);
         for (int e = 0; e < SESSION_ENGINES && testbed_engines()[e]; e++)
             fprintf(f, " %d |", r->failures[e]);
         fprintf(f, "\n");

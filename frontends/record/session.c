@@ -2,7 +2,6 @@
  * frontends/record/session.c - see session.h.
  */
 #include "frontends/record/inputs.h"
-#include "frontends/record/layout.h"
 #include "frontends/record/ours.h"
 #include "frontends/record/session.h"
 
@@ -25,7 +24,7 @@ struct session {
     struct host *host;
     struct ours *ours[SESSION_ENGINES]; /* of testbed_engines() */
     int n_engines;
-    struct forms forms[2];
+    struct forms forms[WIDTHS];
     struct session_row *rows;
     struct host_case *result;
     struct pending pending[HOST_BATCH];
@@ -100,15 +99,16 @@ enum status session_open(const struct session_config *cfg, struct session **out,
     for (; st == ST_OK && s->n_engines < SESSION_ENGINES && testbed_engines()[s->n_engines];
          s->n_engines++)
         st = ours_open("host", testbed_engines()[s->n_engines], &s->ours[s->n_engines], err);
-    for (int b = 0; b < 2 && st == ST_OK; b++)
-        if (!cfg->bits || cfg->bits == 32 * (b + 1))
-            if (!forms_list(ours_testbed(s->ours[0]), 32 * (b + 1), wanted, s, &s->forms[b]))
+    for (int bits = 16; bits <= 64 && st == ST_OK; bits *= 2)
+        if (!cfg->bits || cfg->bits == bits)
+            if (!forms_list(ours_testbed(s->ours[0]), bits, wanted, s,
+                            &s->forms[width_index(bits)]))
                 st = fail(err, ST_NOMEM, "out of memory");
     if (st != ST_OK) {
         session_close(s);
         return st;
     }
-    for (int b = 0; b < 2; b++)
+    for (int b = 0; b < WIDTHS; b++)
         for (int k = 0; k < s->forms[b].n; k++)
             s->rows[s->forms[b].v[k].shape.row].forms[b]++;
     *out = s;
@@ -122,7 +122,7 @@ void session_close(struct session *s)
     host_close(s->host);
     for (int k = 0; k < SESSION_ENGINES; k++)
         ours_free(s->ours[k]);
-    for (int b = 0; b < 2; b++)
+    for (int b = 0; b < WIDTHS; b++)
         forms_free(&s->forms[b]);
     for (int k = 0; k < s->n_messages; k++)
         free(s->messages[k]);
@@ -152,7 +152,7 @@ static void describe(struct session *s, const struct host_case *c, const char *r
         return;
     for (int k = 0; k < c->len; k++)
         for (u32 j = 0; j < c->n_in; j++)
-            if (c->mem_in[j].addr == (u32)c->in.rip + (u32)k)
+            if (c->mem_in[j].addr == (u32)code_linear(c->bits, c->in.rip) + (u32)k)
                 snprintf(bytes + 2 * k, 3, "%02x", c->mem_in[j].value);
     snprintf(text, sizeof(text), "%s/%d #%d %s (%s): %s", row, c->bits, number, bytes, engine,
              what);
@@ -176,6 +176,29 @@ static void verify(struct session *s, const struct session_case *x)
     }
 }
 
+/* Faults of code in small segments whose order is the vendor's choice. */
+static bool usable16(const struct host_case *c, const char *row)
+{
+    u64 end = STACK16_BASE + STACK16_LIMIT + 1;
+    /* no room to push, or a target beyond the limit */
+    if (!strcmp(row, "CALL"))
+        return c->vector == 13;
+    /* SSE: not aligned, or beyond the stack segment's end */
+    return c->vector != 13 || c->operand_size < 16 || !(c->operand % c->operand_size) ||
+           c->operand < STACK16_BASE || c->operand + c->operand_size <= end;
+}
+
+/* Offsets that wrap, or an end of a segment within the operand. */
+static bool across_end(const struct host_case *c)
+{
+    static const u64 ends[] = {GS_BASE + GS_LIMIT + 1, DATA16_BASE + DATA16_LIMIT + 1,
+                               STACK16_BASE + STACK16_LIMIT + 1};
+    for (size_t k = 0; k < ARRAY_LEN(ends); k++)
+        if (c->operand < ends[k] && c->operand + c->operand_size > ends[k])
+            return true;
+    return false;
+}
+
 static bool usable(const struct host_case *c, const char *row)
 {
     if (c->end != HOST_OK || c->n_out > HOST_CELLS)
@@ -184,13 +207,18 @@ static bool usable(const struct host_case *c, const char *row)
      * that nobody finds out what is there. That page is canonical and never mapped. */
     if (c->cr2 >= LINUX_USER_END)
         return false;
+    if (c->bits == 16 && c->vector >= 0 && !usable16(c, row))
+        return false;
     bool wide = c->operand_size > 32 || !strcmp(row, "FLDENV") || !strcmp(row, "FNSTENV");
+    /* some wrap within the operand; some check parts of an XSAVE area that they do not use */
+    if (wide && (c->bits == 16 || (c->bits == 32 && row[0] == 'X')) && across_end(c))
+        return false;
     if (wide &&
         c->vector >= 0) /* which part of the operand is reached first is nobody's business */
         return !c->n_out && (c->vector != 14 || c->cr2 == c->operand || !(c->cr2 & 0xfff));
-    /* 8 bytes and 2: misaligned is found before the segment's end, in between */
-    u64 end = GS_BASE + GS_LIMIT + 1;
-    if (c->operand_size == 10 && c->vector == 17 && c->operand < end && c->operand + 10 > end)
+    /* 8 bytes and 2: the first may fault otherwise before the second is beyond the segment's end */
+    if (c->operand_size == 10 && c->vector >= 0 && c->vector != (c->bits == 64 ? 17 : 13) &&
+        across_end(c))
         return false;
     /* of two faults the second operand's comes first, but on some with REPE and bytes alone */
     if (!strcmp(row, "CMPSB") && c->rep && c->vector >= 0)
@@ -203,7 +231,7 @@ static bool usable(const struct host_case *c, const char *row)
         return c->vector < 0;
     /* whether UD0 and UD1 have a ModRM byte that must be there is the vendor's choice */
     if (!strcmp(row, "UD0") || !strcmp(row, "UD1"))
-        return arena_offset(c->in.rip + c->len - 1) >= 0;
+        return code_reaches(c->bits, c->in.rip + c->len - 1);
     return true;
 }
 
@@ -253,12 +281,12 @@ enum status session_run(struct session *s,
                         enum status (*done)(void *ctx, int row, struct error *err), void *ctx,
                         struct error *err)
 {
-    int at[2] = {0, 0};
+    int at[WIDTHS] = {0};
     enum status st = ST_OK;
 
     for (int row = 1; row < insns_count() && st == ST_OK; row++) {
         int n = 0, number = 0;
-        for (int b = 0; b < 2; b++) {
+        for (int b = 0; b < WIDTHS; b++) {
             const struct forms *fs = &s->forms[b];
             for (; at[b] < fs->n && fs->v[at[b]].shape.row == row && st == ST_OK; at[b]++) {
                 const struct form *f = &fs->v[at[b]];
@@ -289,7 +317,7 @@ struct session_totals session_totals(const struct session *s)
     for (int k = 1; k < insns_count(); k++) {
         const struct session_row *r = &s->rows[k];
         t.rows += r->vectors > 0;
-        t.forms += r->forms[0] + r->forms[1];
+        t.forms += r->forms[0] + r->forms[1] + r->forms[2];
         t.vectors += r->vectors;
         t.dropped += r->dropped;
         for (int e = 0; e < s->n_engines; e++)

@@ -9,6 +9,7 @@
 
 #include "frontends/record/forms.h"
 #include "frontends/record/host.h"
+#include "frontends/record/layout.h"
 
 enum { SESSION_ENGINES = 4 }; /* the first of testbed_engines() */
 
@@ -16,11 +17,11 @@ struct session_config {
     const char *rows; /* glob of row names; NULL: all */
     int per_form;
     u64 seed;
-    int bits; /* 32, 64; 0: both */
+    int bits; /* 16, 32, 64; 0: all */
     bool verify;
 };
 struct session_row {
-    int forms[2];                  /* of 32 and of 64 bits */
+    int forms[WIDTHS];             /* of 16, 32 and 64 bits */
     int vectors, dropped;          /* dropped: cases whose outcome on the host cannot be used */
     int failures[SESSION_ENGINES]; /* by engine */
 };

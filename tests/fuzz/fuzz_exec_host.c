@@ -53,7 +53,7 @@ static void complain(const struct bench *b, const struct host_case *c, int engin
     fprintf(stderr, "%d bits, %s:", c->bits, testbed_engines()[engine]);
     for (int k = 0; k < c->len; k++)
         for (u32 j = 0; j < c->n_in; j++)
-            if (c->mem_in[j].addr == (u32)c->in.rip + (u32)k)
+            if (c->mem_in[j].addr == (u32)code_linear(c->bits, c->in.rip) + (u32)k)
                 fprintf(stderr, " %02x", c->mem_in[j].value);
     fprintf(stderr, ": %s\n  ", what);
     for (int k = 0; k < 16; k++)
@@ -86,7 +86,8 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     if (size <= HEAD || !begin(&b))
         return 0;
     struct rnd r = {ld_u32(data + 1)};
-    int bits = data[0] & 1 ? 32 : 64, n_bytes = (int)MIN(size - HEAD, (size_t)15);
+    int bits = data[0] & 1 ? data[0] & 2 ? 16 : 32 : 64,
+        n_bytes = (int)MIN(size - HEAD, (size_t)15);
     if (!insns_shape(ours_testbed(b.ours[0]), bits, data + HEAD, n_bytes, &shape) ||
         !session_runs(&shape) || touches_fs(&shape))
         return 0;
