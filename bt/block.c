@@ -15,8 +15,12 @@ void cold_add(struct xl *x, u8 *at, u8 what, int k, u8 need)
         x->a->full = true;
         return;
     }
-    x->outs[x->n_cold++] = (struct way_out){
-        .at = at ? at : x->a->p, .k = (u16)k, .what = what, .need = need, .fl = x->fl};
+    x->outs[x->n_cold++] = (struct way_out){.at = at ? at : x->a->p,
+                                            .k = (u16)k,
+                                            .what = what,
+                                            .need = need,
+                                            .fl = x->fl,
+                                            .x87 = x->x87};
 }
 
 void cold_back(struct xl *x, int first)
@@ -34,6 +38,7 @@ static u32 insn_off(int k)
 
 static void helper(struct xl *x, int k)
 {
+    x87_flush(x);
     flags_to_mem(x);
     e_imm(x->a, S2, insn_off(k));
     e_patch(x->a, e_call(x->a), x->slow_call);
@@ -314,6 +319,7 @@ static void one(struct xl *x, int k)
     bool last = k == b->n - 1;
 
     if (i->flags & (INF_EXIT | INF_BRANCH)) {
+        x87_flush(x);
         struct asm_buf before = *x->a;
         int n_cold = x->n_cold, n_out = x->n_out;
         struct flag_state fl = x->fl;
@@ -342,8 +348,10 @@ static void one(struct xl *x, int k)
         done = emit_stack(x, k) || emit_system(x, k) || copy_insn(x, k);
     if (!done)
         helper(x, k);
-    if (last)
+    if (last) {
+        x87_flush(x);
         edge(x, next_rip(x, i), &x->fl);
+    }
 }
 
 /* sub qword gs:[left], cost; returns where the cost is. */
@@ -416,6 +424,8 @@ static void ways_out(struct xl *x)
         }
         if (c->retry)
             mem_miss(x, c);
+        if (c->what != COLD_VEC)
+            x87_store(x, &c->x87);
         switch ((enum way_kind)c->what) {
         case COLD_REFUSE:
             flags_emit_save(a, &c->fl);
@@ -426,6 +436,7 @@ static void ways_out(struct xl *x)
             e_patch(a, e_call(a), t->vec_enter);
             e_patch(a, e_jcc(a, CC_NE), c->back);
             /* not allowed now: the interpreter raises what it is */
+            x87_store(x, &c->x87);
             flags_emit_save(a, &c->fl);
             e_imm(a, S2, insn_off(c->k) | BT_EXIT_VECTOR);
             e_patch(a, e_jmp(a), x->tail_call);

@@ -121,6 +121,14 @@ struct flag_state {
     struct recipe again; /* how to compute them once more; valid for the last writer */
 };
 
+/* x87 pointers that are not stored yet: FIP and FOP of instruction k; mem: FDP, too, of this or an
+ * earlier one, whose address is in cpu->bt_x87_address[slot]. */
+struct x87_note {
+    bool wanted, mem;
+    u8 slot;
+    u16 k;
+};
+
 struct way_out {
     u8 *at;   /* the jump to here; NULL: entered by a fault */
     u8 *back; /* where the hot code goes on */
@@ -132,6 +140,7 @@ struct way_out {
     u16 site;
     u8 *retry; /* once the entry is filled; NULL: it does not */
     struct flag_state fl;
+    struct x87_note x87;
 };
 enum way_kind {
     COLD_SLOW,
@@ -164,6 +173,7 @@ struct xl {
     struct flag_state fl;
     u8 vec;              /* vec_state bits known here */
     struct host_mem ref; /* the checked memory operand */
+    struct x87_note x87;
     bool stack_op;
     u8 use[BLOCK_MAX];      /* enum flag_use */
     u8 how[BLOCK_MAX];      /* enum bt_how */
@@ -212,9 +222,11 @@ void flags_probe(struct bt *t);
 /* ---- memop.c ---- */
 struct mem_use {
     u32 size;
-    bool write, keep_address; /* the latter: into cpu->bt_scratch */
-    u32 align;                /* address bits that must be 0 */
-    u8 what;                  /* way out of a miss */
+    bool write;
+    size_t keep_address; /* in the vCPU's state: where the linear address is to be stored; 0:
+                            nowhere */
+    u32 align;           /* address bits that must be 0 */
+    u8 what;             /* way out of a miss */
 };
 /* Checks instruction k's memory operand; x->ref is where the host has it. Destroys flags, S1, S2;
  * S1 may be part of x->ref. */
@@ -240,6 +252,14 @@ bool emit_system(struct xl *x, int k); /* false: not here, nothing was emitted *
 bool emit_system_end(struct xl *x, int k);
 
 /* ---- rewrite.c ---- */
+/* Stores them; flags stay, S2 is destroyed. Once for a run of such instructions: whoever lets
+ * somebody look calls x87_flush first. */
+void x87_store(struct xl *x, const struct x87_note *n);
+static inline void x87_flush(struct xl *x)
+{
+    x87_store(x, &x->x87);
+    x->x87 = (struct x87_note){0};
+}
 /* Copies instruction k, decoded in x->d and ops. False: not possible, nothing was emitted. */
 bool copy_insn(struct xl *x, int k);
 

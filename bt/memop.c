@@ -232,7 +232,7 @@ void mem_operand(struct xl *x, int k, const struct insn *i, const struct mem_use
         if (i->seg != SEG_FLAT)
             add_segment(x, k, i, u);
         if (u->keep_address)
-            e_gs(a, true, OP_STORE, S1, offsetof(struct cpu, bt_scratch));
+            e_gs(a, true, OP_STORE, S1, u->keep_address);
         if (site)
             e_mov_rr(a, true, S2, S1);
     }

@@ -311,23 +311,25 @@ static void make_recipe(struct xl *x, const struct insn *i, const struct plan *p
     }
 }
 
-/* The pointers that exec_x87 leaves. Flags stay. */
-static void note_x87(struct xl *x, const struct insn *i, bool mem)
+void x87_store(struct xl *x, const struct x87_note *n)
 {
     struct asm_buf *a = x->a;
+    const struct insn *i = &x->b->insn[n->k];
     u64 fip = x->lin + i->off;
+    if (!n->wanted)
+        return;
     e_imm(a, S2, x->bits64 ? fip : (u32)fip);
     e_gs(a, true, OP_STORE, S2, offsetof(struct cpu, fip));
-    E(a, 0x65, 0x66, 0xc7, 0x04, 0x25);
+    E(a, 0x65, 0x66, 0xc7, 0x04, 0x25); /* mov word gs:[fop] */
     e4(a, (u32)offsetof(struct cpu, fop));
     E(a, i->imm2, i->reg[2]);
     e_gs(a, false, OP_LOAD, S2,
          offsetof(struct cpu, seg) + SEG_CS * sizeof(struct seg) + offsetof(struct seg, sel));
     e1(a, 0x66);
     e_gs(a, false, OP_STORE, S2, offsetof(struct cpu, fcs));
-    if (!mem)
+    if (!n->mem)
         return;
-    e_gs(a, true, OP_LOAD, S2, offsetof(struct cpu, bt_scratch));
+    e_gs(a, true, OP_LOAD, S2, offsetof(struct cpu, bt_x87_address) + 8 * (size_t)n->slot);
     e_gs(a, true, OP_STORE, S2, offsetof(struct cpu, fdp));
     e_gs(a, false, OP_LOAD, S2,
          offsetof(struct cpu, seg) + SEG_DS * sizeof(struct seg) + offsetof(struct seg, sel));
@@ -350,11 +352,17 @@ static void need_vectors(struct xl *x, int k, u8 need)
     x->vec |= need;
 }
 
+static size_t address_slot(u8 slot)
+{
+    return offsetof(struct cpu, bt_x87_address) + 8 * (size_t)slot;
+}
+
 bool copy_insn(struct xl *x, int k)
 {
     const struct insn *i = &x->b->insn[k];
     const struct insn_row *row = &insn_rows[i->row];
     bool stubbed = i->flags & INF_STUB, x87 = row->exec == exec_x87;
+    u8 slot = x->x87.mem ? !x->x87.slot : 0; /* the last address may be wanted yet */
     struct plan p;
 
     if (i->row == INSN_VZEROUPPER && x->bits64) {
@@ -415,7 +423,7 @@ bool copy_insn(struct xl *x, int k)
                     &(struct mem_use){.size = stubbed ? s->size : p.mem_size,
                                       .write = stubbed ? s->access == STUB_STORE : p.mem_write,
                                       .align = stubbed ? s->align : 0,
-                                      .keep_address = x87,
+                                      .keep_address = x87 ? address_slot(slot) : 0,
                                       .what = COLD_SLOW});
     }
     if (use == FLAGS_READ || use == FLAGS_READ_WRITE)
@@ -434,8 +442,14 @@ bool copy_insn(struct xl *x, int k)
         x->fl = (struct flag_state){.host = true};
         make_recipe(x, i, &p, start);
     }
-    if (x87)
-        note_x87(x, i, p.mem);
+    if (x87) {
+        x->x87.wanted = true;
+        x->x87.k = (u16)k;
+        if (p.mem) {
+            x->x87.mem = true;
+            x->x87.slot = slot;
+        }
+    }
     cold_back(x, first);
     return true;
 }
