@@ -136,6 +136,7 @@ struct way_out {
     u8 what;  /* enum way_kind */
     u8 need;  /* COLD_VEC: bits of vec_state */
     u8 size;  /* of the access, when it goes by a site's entry: */
+    u8 align; /* 0, or size - 1 */
     bool write;
     u16 site;
     u8 *retry; /* once the entry is filled; NULL: it does not */

@@ -112,20 +112,25 @@ static u32 new_site(struct xl *x, bool write)
     return (write ? SITE_WRITES : 0) + *n;
 }
 
-/* S2: the address. The comparison; S2 keeps the offset in the page. */
-static void compare(struct xl *x, int k, u32 site, u32 size, bool write, u8 what, u8 *retry)
+/* S2: the address. The comparison. An alignment to the size is part of it: turned right, the offset
+ * of an aligned operand is small and that of any other is not. */
+static void compare(struct xl *x, int k, u32 site, const struct mem_use *u, u8 *retry)
 {
     struct asm_buf *a = x->a;
+    u32 limit = u->align ? 4096 / u->size - 1 : 4096 - u->size;
     e_gs(a, true, OP_LOAD_XOR, S2, site_field(offsetof(struct site_cache, tag), site));
-    E(a, 0x49, 0x81, 0xff); /* cmp r15, 4096 - size */
-    e4(a, 4096 - size);
-    cold_add(x, e_jcc(a, CC_A), what, k, 0);
+    if (u->align)
+        E(a, 0x49, 0xc1, 0xcf, (u8)__builtin_ctz(u->size)); /* ror r15, log2 size */
+    E(a, 0x49, 0x81, 0xff);                                 /* cmp r15, limit */
+    e4(a, limit);
+    cold_add(x, e_jcc(a, CC_A), u->what, k, 0);
     if (!a->full) {
         struct way_out *w = &x->outs[x->n_cold - 1];
         w->retry = retry;
         w->site = (u16)site;
-        w->size = (u8)size;
-        w->write = write;
+        w->size = (u8)u->size;
+        w->align = (u8)u->align;
+        w->write = u->write;
     }
 }
 
@@ -133,8 +138,13 @@ void mem_miss(struct xl *x, const struct way_out *w)
 {
     struct asm_buf *a = x->a;
     u8 *crosses = NULL;
+    if (w->align)
+        E(a, 0x49, 0xc1, 0xc7, (u8)__builtin_ctz(w->size)); /* rol r15, log2 size */
     e_gs(a, true, OP_LOAD_XOR, S2, site_field(offsetof(struct site_cache, tag), w->site));
-    if (w->size > 1) {
+    if (w->align) {
+        E(a, 0x41, 0xf6, 0xc7, w->align); /* test r15b, align */
+        crosses = e_jcc(a, CC_NE);
+    } else if (w->size > 1) {
         e_lea(a, true, S1, S2, H_NONE, 0, w->size - 1);
         e_rr(a, true, 0x31, S2, S1);
         E(a, 0x49, 0xf7, 0xc6); /* test r14, -4096 */
@@ -160,6 +170,7 @@ static bool by_site(const struct xl *x, int k, u8 what)
 void mem_base(struct xl *x, int k, int base, i32 disp, u32 size, bool write, u8 what)
 {
     struct asm_buf *a = x->a;
+    struct mem_use u = {.size = size, .write = write, .what = what};
     flags_destroy(x);
     x->stack_op = base == H_GUEST_RSP;
     if (!x->bits64 || !by_site(x, k, what)) {
@@ -171,7 +182,7 @@ void mem_base(struct xl *x, int k, int base, i32 disp, u32 size, bool write, u8 
         if (by_site(x, k, what)) {
             u32 site = new_site(x, write);
             e_mov_rr(a, false, S2, S1);
-            compare(x, k, site, size, write, what, retry);
+            compare(x, k, site, &u, retry);
             e_gs(a, true, OP_LOAD_ADD, S1, site_field(offsetof(struct site_cache, add), site));
         } else {
             look_up(x, k, size, write, what);
@@ -184,7 +195,7 @@ void mem_base(struct xl *x, int k, int base, i32 disp, u32 size, bool write, u8 
             e_lea(a, true, S2, base, H_NONE, 0, disp);
         else
             e_mov_rr(a, true, S2, base);
-        compare(x, k, site, size, write, what, retry);
+        compare(x, k, site, &u, retry);
         e_gs(a, true, OP_LOAD, S1, site_field(offsetof(struct site_cache, add), site));
         x->ref = (struct host_mem){.base = base, .index = S1, .disp = disp};
     }
@@ -237,10 +248,9 @@ void mem_operand(struct xl *x, int k, const struct insn *i, const struct mem_use
             e_mov_rr(a, true, S2, S1);
     }
     if (site)
-        compare(x, k, n, u->size, u->write, u->what, retry);
-    if (u->align) {
-        int low = site ? S2 : S1;
-        E(a, 0x41, 0xf6, (u8)(0xc0 | (low & 7)), (u8)u->align); /* test low, align */
+        compare(x, k, n, u, retry);
+    if (u->align && !site) {
+        E(a, 0x41, 0xf6, 0xc6, (u8)u->align); /* test r14b, align */
         cold_add(x, e_jcc(a, CC_NE), u->what, k, 0);
     }
     size_t add = site_field(offsetof(struct site_cache, add), n);
@@ -290,7 +300,7 @@ static u32 rep_pointer(struct xl *x, int k, int reg, int scale, bool write, u8 *
     struct asm_buf *a = x->a;
     u32 site = new_site(x, write);
     e_mov_rr(a, true, S2, reg);
-    compare(x, k, site, 1, write, COLD_SLOW, retry);
+    compare(x, k, site, &(struct mem_use){.size = 1, .write = write, .what = COLD_SLOW}, retry);
     e_lea(a, true, S2, S2, H_RCX, scale, 0);
     E(a, 0x49, 0x81, 0xff); /* cmp r15, 4096 */
     e4(a, 4096);
