@@ -379,8 +379,17 @@ static u8 *way_in(struct xl *x)
     u8 *body = e_jmp(a);
     e_land(a, other);
     e_imm(a, H_R11, (u64)(uintptr_t)x->b);
+    E(a, 0x41, 0xff, 0x83); /* inc dword [r11 + strange] */
+    e4(a, offsetof(struct block, strange));
+    E(a, 0x41, 0x83, 0xbb); /* cmp dword [r11 + strange], BLOCK_STRANGE */
+    e4(a, offsetof(struct block, strange));
+    e1(a, BLOCK_STRANGE);
+    u8 *often = e_jcc(a, CC_AE);
     E(a, 0x41, 0xff, 0xa3); /* jmp [r11 + first] */
     e4(a, offsetof(struct block, first));
+    e_land(a, often);
+    e_imm(a, H_RAX, (u64)(uintptr_t)bt_strange);
+    E(a, 0xff, 0xe0); /* jmp rax */
     /* stubs that name the block */
     x->slow_call = a->p;
     e_imm(a, S1, (u64)(uintptr_t)x->b);

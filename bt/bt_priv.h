@@ -297,6 +297,7 @@ u64 bt_exec(struct cpu *c, const struct insn *place);
 struct next bt_edge(struct cpu *c, struct block *b, u32 edge);
 struct next bt_event(struct cpu *c, const struct insn *place);
 struct next bt_refused(struct cpu *c, struct block *b);
+const struct insn *bt_strange(struct cpu *c, const struct insn *i);
 u64 bt_vec_enter(struct cpu *c, u32 need);
 
 #endif

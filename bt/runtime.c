@@ -111,6 +111,19 @@ void unlink_edges_to(struct bt *t, struct block *b)
     b->hot_in = 0;
 }
 
+/* A run_fn: the block begins at an address that its translation is not for, and often. The run loop
+ * looks it up anew and gets one for that address (block.strange). */
+const struct insn *bt_strange(struct cpu *c, const struct insn *i)
+{
+    struct block *b = c->block;
+    c->rip = c->gpr[GPR_BLOCK];
+    c->blocks->jc[jc_index(c->rip)].gen = 0;
+    c->left += b->cost;
+    c->block = NULL;
+    c->cur = NULL;
+    return NULL;
+}
+
 static void patch(struct bt *t, struct edge *e, struct block *to, const u8 *target)
 {
     st_u32(e->jmp, (u32)(target - (e->jmp + 4)));

@@ -378,6 +378,25 @@ static struct block *build(struct cpu *cpu, gla lin, const struct itlb_entry *pa
     return b;
 }
 
+/* The block at phys for use at lin. A translation is for one linear address (a library is at
+ * another in each process): a block that is translated for a different one runs interpreted, until
+ * that happens so often that lin gets a block of its own. NULL: build it. */
+static struct block *find(struct cpu *cpu, gpa phys, gla lin)
+{
+    struct block *other = NULL;
+    for (struct block *b = cpu->blocks->hash[hash_of(phys, cpu->key)]; b; b = b->hash_next) {
+        if (b->phys != phys || b->key != cpu->key)
+            continue;
+        if (!b->hot || b->hot_lin == lin)
+            return b;
+        other = b;
+    }
+    if (!other || other->strange < BLOCK_STRANGE)
+        return other;
+    other->strange = 0;
+    return NULL;
+}
+
 struct block *block_lookup(struct cpu *cpu)
 {
     gla lin = linear_pc(cpu);
@@ -398,9 +417,7 @@ struct block *block_lookup(struct cpu *cpu)
     int view = cpu->cpl == 3 ? VIEW_USER : VIEW_SUP;
     const struct itlb_entry *page = mmu_fetch_page(&cpu->mmu, view, lin);
     gpa phys = page->phys | (lin & ~PAGE_MASK);
-    struct block *b = bs->hash[hash_of(phys, cpu->key)];
-    while (b && !(b->phys == phys && b->key == cpu->key))
-        b = b->hash_next;
+    struct block *b = find(cpu, phys, lin);
     if (b && b->cross) {
         struct itlb_entry first = *page;
         const struct itlb_entry *second =

@@ -20,7 +20,8 @@
 #include "cpu/exec_priv.h"
 
 enum {
-    BLOCK_MAX = 64, /* instructions in a block */
+    BLOCK_STRANGE = 32, /* so many entries at another address are worth a block of their own */
+    BLOCK_MAX = 64,     /* instructions in a block */
     JC_BITS = 14,
     JC_SIZE = 1 << JC_BITS,
     HASH_BITS = 16,
@@ -58,6 +59,7 @@ struct block {
     u8 *hot_loop_cost; /* and once more, when the code has a copy for its own loop; or NULL */
     u64 wild;          /* instructions whose accesses go to many pages; bit n: insn[n] */
     u32 hot_in;        /* the translator's: links that lead here */
+    u32 strange;       /* entries at another linear address than the translation's */
     i32 heat;          /* entries; starts below 0 where code changes often */
     run_fn *first;     /* the handler of insn[0] whose place run_traced or run_break took */
     struct trace_mark mark;

@@ -180,6 +180,9 @@ Test(translate, two_addresses)
     cr_expect_eq(guest_out(&g, 1) - guest_out(&g, 0), 200 * 0x8000000000);
     /* up there from a translated block to one that was translated below */
     cr_expect_eq(guest_out(&g, 3), 0x8000000000);
+    /* what runs often at both addresses is translated for both */
+    cr_expect_geq(guest_count(&g, "blocks translated"), 20, "%llu",
+                  (unsigned long long)guest_count(&g, "blocks translated"));
     vm_free(g.vm);
 }
 
