@@ -255,6 +255,7 @@ bool cpu_wakeable(struct cpu *c)
 static void take_interrupt(struct cpu *c)
 {
     int vector = -1;
+    u64 began = ledger_begin(c->mmu.ledger);
     if (c->lapic && lapic_pending(c->lapic) >= 0)
         vector = lapic_accept(c->lapic);
     else if (c->intr_pin && c->pic_ack)
@@ -268,6 +269,7 @@ static void take_interrupt(struct cpu *c)
     c->left--;
     TRACE(c, TRACE_INTERRUPT, (u32)vector & 0xff, 0, 0);
     deliver(c, vector & 0xff, INTR_EXTERNAL, false, 0);
+    ledger_end(c->mmu.ledger, LEDGER_INTERRUPT, began);
 }
 
 /* An STI was the last instruction that ran, and somebody is to know. */
@@ -352,7 +354,10 @@ static noinline enum cpu_exit run_loop(struct cpu *c, bool single)
             TRACE(c, TRACE_EXCEPTION, (u32)c->ex_vector, c->ex_error, c->cr2);
             if (c->catch_faults)
                 return CPU_CAUGHT;
-            cpu_deliver_fault(c, c->ex_vector, c->ex_has_error, c->ex_error);
+            int vector = c->ex_vector;
+            u64 began = ledger_begin(c->mmu.ledger);
+            cpu_deliver_fault(c, vector, c->ex_has_error, c->ex_error);
+            ledger_end(c->mmu.ledger, vector == EX_PF ? LEDGER_FAULT : LEDGER_EXCEPTION, began);
         }
         if (single)
             return CPU_SLICE;

@@ -128,6 +128,8 @@ int cmd_check(int argc, char **argv); /* check/check.c */
 void check_help(FILE *f);
 int cmd_record(int argc, char **argv); /* record/record.c */
 void record_help(FILE *f);
+int cmd_compare(int argc, char **argv); /* compare/compare.c */
+void compare_help(FILE *f);
 int cmd_trace(int argc, char **argv);
 int cmd_profile(int argc, char **argv);
 int cmd_lockstep(int argc, char **argv);

@@ -22,6 +22,7 @@ static const struct command {
     {"trace", cmd_trace, "write down every instruction of a run; show, stat, diff read it"},
     {"lockstep", cmd_lockstep, "run two engines side by side and find the first difference"},
     {"profile", cmd_profile, "run a machine and show where its instructions are spent"},
+    {"compare", cmd_compare, "the same guest work emulated, translated and paravirtualized"},
     {"help", cmd_help, "this text; 'help run' lists the options of run"},
     {"version", cmd_version, "the version"},
 };
@@ -75,6 +76,8 @@ static int cmd_help(int argc, char **argv)
         return cmd_trace(1, (char *[]){(char *)"--help"});
     else if (!strcmp(argv[0], "lockstep"))
         lockstep_help(stdout);
+    else if (!strcmp(argv[0], "compare"))
+        compare_help(stdout);
     else if (!strcmp(argv[0], "profile"))
         return cmd_profile(1, (char *[]){(char *)"--help"});
     else if (find(argv[0]))

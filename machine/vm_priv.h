@@ -76,10 +76,12 @@ struct vm {
     u64 halted_ns;
     u64 insns_per_us; /* estimate of the CPU's speed, for slice lengths */
 
-    struct trace *trace; /* NULL: nobody follows (machine/trace.c) */
-    u64 stop_at;         /* vm_stop_at; 0: never */
-    bool never_wait;     /* a guest that sleeps for ever ends vm_run (vm_run_insns) */
-    u32 block_max;       /* of the engine, for the CPU when no tracer has other wishes */
+    struct trace *trace;         /* NULL: nobody follows (machine/trace.c) */
+    u64 stop_at;                 /* vm_stop_at; 0: never */
+    struct ledger ledger;        /* ledger.c: what exits cost */
+    u64 ledger_ns, ledger_ticks; /* the host's clocks when it was begun */
+    bool never_wait;             /* a guest that sleeps for ever ends vm_run (vm_run_insns) */
+    u32 block_max;               /* of the engine, for the CPU when no tracer has other wishes */
     struct {
         const char *engine; /* NULL: cfg's */
         char *own;          /* the same when it is a copy to free */

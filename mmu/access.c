@@ -15,24 +15,44 @@ static void watch(struct mmu *m, gla a, int size, bool write)
         m->watch(m->ctx, a, size, write);
 }
 
+/* A device's register: counted, and what it cost booked. */
+static u64 io_read(struct mmu *m, gpa p, int size)
+{
+    u64 began = ledger_begin(m->ledger);
+    struct device *local = m->local_dev && (p & PAGE_MASK) == m->local_page ? m->local_dev : NULL;
+    u64 v = local ? local->ops->read(local, 0, p & ~PAGE_MASK, size) & size_mask(size)
+                  : space_read(m->mem, p, size);
+    m->io_accesses++;
+    ledger_end(m->ledger, LEDGER_MMIO, began);
+    return v;
+}
+
+static void io_write(struct mmu *m, gpa p, u64 val, int size)
+{
+    u64 began = ledger_begin(m->ledger);
+    struct device *local = m->local_dev && (p & PAGE_MASK) == m->local_page ? m->local_dev : NULL;
+    m->io_accesses++;
+    if (local)
+        local->ops->write(local, 0, p & ~PAGE_MASK, val & size_mask(size), size);
+    else
+        space_write(m->mem, p, val & size_mask(size), size);
+    ledger_end(m->ledger, LEDGER_MMIO, began);
+}
+
 static u64 phys_read(struct mmu *m, gpa p, int size)
 {
-    if (m->local_dev && (p & PAGE_MASK) == m->local_page) {
-        m->io_accesses++;
-        return m->local_dev->ops->read(m->local_dev, 0, p & ~PAGE_MASK, size) & size_mask(size);
-    }
+    if (m->local_dev && (p & PAGE_MASK) == m->local_page)
+        return io_read(m, p, size);
     struct page_info pi = mmu_page(m, p & PAGE_MASK);
     if (likely(pi.read != NULL))
         return ld_le(pi.read + (p & ~PAGE_MASK), size);
-    m->io_accesses++;
-    return space_read(m->mem, p, size);
+    return io_read(m, p, size);
 }
 
 static void phys_write(struct mmu *m, gpa p, u64 val, int size)
 {
     if (m->local_dev && (p & PAGE_MASK) == m->local_page) {
-        m->io_accesses++;
-        m->local_dev->ops->write(m->local_dev, 0, p & ~PAGE_MASK, val & size_mask(size), size);
+        io_write(m, p, val, size);
         return;
     }
     struct page_info pi = mmu_page(m, p & PAGE_MASK);
@@ -42,8 +62,7 @@ static void phys_write(struct mmu *m, gpa p, u64 val, int size)
             ram_note_write(pi.ram, pi.ram_off + (p & ~PAGE_MASK), (u64)size);
         return;
     }
-    m->io_accesses++;
-    space_write(m->mem, p, val & size_mask(size), size);
+    io_write(m, p, val, size);
 }
 
 u64 mmu_read_slow(struct mmu *m, int view, gla a, int size)

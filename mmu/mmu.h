@@ -14,6 +14,7 @@
 #define MMU_MMU_H
 
 #include "base/bits.h"
+#include "base/ledger.h"
 #include "base/types.h"
 #include "bus/space.h"
 
@@ -121,6 +122,7 @@ struct mmu {
 
     /* ---- counters ---- */
     u64 misses, walks, io_accesses;
+    struct ledger *ledger; /* what exits cost; NULL: nobody asks */
     /* [0] changes at every flush, [1] only when global translations may have changed too. What
      * was derived from a translation stays true while its gens[global] stands. */
     u64 gens[2];

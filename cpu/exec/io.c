@@ -34,7 +34,10 @@ void check_io(struct cpu *cpu, u16 port, int size)
 
 static always_inline u64 port_in(struct cpu *cpu, u16 port, int size)
 {
+    u64 began = ledger_begin(cpu->mmu.ledger);
     u64 v = space_read(cpu->ports, port, size);
+    cpu->mmu.io_accesses++;
+    ledger_end(cpu->mmu.ledger, LEDGER_PORT, began);
     TRACE(cpu, TRACE_IN, port | (u32)size << 16, v, 0);
     if (unlikely(cpu->watch_on))
         debug_io(cpu, port, size);
@@ -44,7 +47,10 @@ static always_inline u64 port_in(struct cpu *cpu, u16 port, int size)
 static always_inline void port_out(struct cpu *cpu, u16 port, u64 v, int size)
 {
     TRACE(cpu, TRACE_OUT, port | (u32)size << 16, v, 0);
+    u64 began = ledger_begin(cpu->mmu.ledger);
     space_write(cpu->ports, port, v, size);
+    cpu->mmu.io_accesses++;
+    ledger_end(cpu->mmu.ledger, LEDGER_PORT, began);
     if (unlikely(cpu->watch_on))
         debug_io(cpu, port, size);
 }

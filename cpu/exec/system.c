@@ -474,9 +474,11 @@ void exec_rsm(struct cpu *cpu, const struct insn *i)
 void exec_vmcall(struct cpu *cpu, const struct insn *i)
 {
     u64 rax = cpu->gpr[RAX];
+    u64 began = ledger_begin(cpu->mmu.ledger);
     (void)i;
     if (!cpu->hypercall || !cpu->hypercall(cpu->hypercall_ctx, cpu))
         raise_ud(cpu);
     cpu->n_hypercalls++;
+    ledger_end(cpu->mmu.ledger, LEDGER_HYPERCALL, began);
     TRACE(cpu, TRACE_HYPERCALL, 0, rax, 0);
 }

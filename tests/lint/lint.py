@@ -31,7 +31,7 @@ ARROWS = {
     "machine": ["base", "bus", "mmu", "cpu", "bt", "pv", "devices"],
     "frontends": ["base", "bus/backend.h", "machine/vm.h", "machine/state.h", "machine/testbed.h",
                   "machine/debug.h", "machine/trace.h", "machine/insns.h",
-                  "machine/lockstep.h", "machine/views.h"],
+                  "machine/lockstep.h", "machine/views.h", "machine/ledger.h"],
     "roms": ["pv/guest"],
     "tests": LAYERS + ["frontends"],
     "bench": LAYERS + ["frontends", "roms"],

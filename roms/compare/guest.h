@@ -1,0 +1,81 @@
+/*
+ * roms/compare/guest.h - what the parts of the comparison guest share.
+ *
+ * You are here: main.c (command line, marks, dispatch), cpu.c (work without devices), hardware.c
+ * (the PC's chips), paravirt.c (the same work by hypercalls and kvmclock).
+ */
+#ifndef ROMS_COMPARE_GUEST_H
+#define ROMS_COMPARE_GUEST_H
+
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long u64;
+
+enum {
+    TIMER_VECTOR = 0x50,
+    PIC_VECTOR = 0x20, /* IRQ 0 of the first 8259, IRQ 8 is 8 above */
+    CHUNK = 4096,      /* bytes of a disk request */
+    CHUNKS = 256,      /* the part of the disk that is used: 1 MiB */
+    LINE = 64,         /* bytes of a line of console output */
+    TICK_NS = 100000,
+};
+
+/* Each does `count` units and returns a checksum that does not depend on the way. */
+typedef u64 work_fn(u32 count);
+
+static inline void outb(u16 port, u8 v)
+{
+    __asm__ volatile("outb %0, %1" ::"a"(v), "d"(port));
+}
+static inline u8 inb(u16 port)
+{
+    u8 v;
+    __asm__ volatile("inb %1, %0" : "=a"(v) : "d"(port));
+    return v;
+}
+static inline u32 inl(u16 port)
+{
+    u32 v;
+    __asm__ volatile("inl %1, %0" : "=a"(v) : "d"(port));
+    return v;
+}
+static inline void outl(u16 port, u32 v)
+{
+    __asm__ volatile("outl %0, %1" ::"a"(v), "d"(port));
+}
+static inline void wrmsr(u32 msr, u64 v)
+{
+    __asm__ volatile("wrmsr" ::"c"(msr), "a"((u32)v), "d"((u32)(v >> 32)));
+}
+static inline u64 mix(u64 sum, u64 v)
+{
+    return (sum ^ v) * 0x9e3779b97f4a7c15ul;
+}
+
+/* main.c */
+struct frame;
+void gate(int vector, void *handler);
+void local_apic(u32 reg, u32 v);
+extern u8 buffer[CHUNK];           /* of disk requests */
+void pattern(u32 chunk);           /* what chunk has on the disk, into the buffer */
+u64 buffer_sum(void);              /* of the buffer's words */
+u32 nth_chunk(u32 k);              /* the k-th request goes here: not in order */
+void fill_line(char *line, u32 k); /* LINE bytes */
+extern volatile u32 ticks;
+
+/* cpu.c: the same on every way, but for remap_by_call */
+void cpu_init(void);
+work_fn work_compute, work_syscalls, work_faults, work_switch, work_remap, work_remap_by_call;
+
+/* hardware.c */
+void hardware_init(void);
+void ide_dma(u32 chunk, int write); /* the buffer */
+work_fn hw_disk_read, hw_disk_write, hw_disk_pio, hw_clock, hw_console, hw_timer;
+
+/* paravirt.c */
+void paravirt_init(void);
+void kvmclock_init(void);
+work_fn pv_disk_read, pv_disk_write, pv_clock, pv_kvmclock, pv_console, pv_timer;
+
+#endif
