@@ -81,7 +81,8 @@ struct run_options {
     const char *gdb; /* -gdb's argument */
     bool hold;       /* -S */
     bool nographic, display_none, snapshot, stats, perfmap;
-    char *engine; /* cfg.engine when it is a copy of ours */
+    const char *stats_json; /* the file, NULL: none */
+    char *engine;           /* cfg.engine when it is a copy of ours */
     bool dump_block;
     u64 dump_at; /* linear address */
     bool done;   /* a list was asked for and printed: nothing to run */
@@ -110,6 +111,9 @@ void term_restore(void);
 
 /* ---- views of the engine (views.c) ---- */
 void views_print_stats(const struct vm *vm, FILE *f);
+/* The machine's counters, its ledger and the engine's counters, as one JSON object. False: the file
+ * cannot be written. */
+bool views_json_stats(const struct vm *vm, FILE *f);
 /* The watched block, guest and host code side by side. */
 void views_print_block(struct vm *vm, u64 lin, FILE *f);
 

@@ -472,6 +472,12 @@ static enum status take_stats(struct run_options *o, const char *arg, struct err
     return ST_OK;
 }
 
+static enum status take_stats_json(struct run_options *o, const char *arg, struct error *err)
+{
+    o->stats_json = arg;
+    return ST_OK;
+}
+
 static enum status take_perfmap(struct run_options *o, const char *arg, struct error *err)
 {
     o->perfmap = true;
@@ -596,6 +602,8 @@ static const struct option options[] = {
     {"s", NULL, RUN, take_s, "the same as -gdb tcp::1234"},
     {"S", NULL, RUN, take_hold, "do not start until gdb says so"},
     {"stats", NULL, RUN, take_stats, "counters on stderr at the end"},
+    {"stats-json", "FILE", RUN, take_stats_json,
+     "counters, and exits by cause with their cost, as JSON into FILE at the end"},
     {"perfmap", NULL, RUN, take_perfmap, "names of translated code in /tmp/perf-PID.map, for perf"},
     {"dump-block", "ADDRESS", RUN, take_dump_block,
      "at the end, guest and host code of the block at this linear address"},

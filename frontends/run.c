@@ -6,6 +6,7 @@
 #include "frontends/net/net.h"
 #include "frontends/stream_priv.h"
 #include "frontends/vsock.h"
+#include "machine/ledger.h"
 #include "machine/views.h"
 #include "base/log.h"
 
@@ -27,6 +28,7 @@ struct session {
     struct vm *vm;
     struct gdb *gdb;
     struct vsock_host *vsock;
+    FILE *stats_json;
 };
 
 /* ---- signals: they find the machine here ---------------------------------------------------- */
@@ -238,6 +240,8 @@ static void finish(struct session *s)
     for (int k = 0; k < s->n_streams; k++)
         stream_close(s->streams[k]);
     io_free(s->io);
+    if (s->stats_json)
+        fclose(s->stats_json);
     options_free(&s->o);
 }
 
@@ -262,6 +266,31 @@ static void print_stats(const struct vm *vm)
     for (size_t k = 0; k < ARRAY_LEN(rows); k++)
         fprintf(stderr, "%-18s %20" PRIu64 "\n", rows[k].name, rows[k].n);
     views_print_stats(vm, stderr);
+}
+
+/* The file is opened before the guest starts, so that a name that cannot be is not found out at the
+ * end. */
+static enum status open_stats_json(struct session *s, struct error *err)
+{
+    const char *path = s->o.stats_json;
+    if (!path)
+        return ST_OK;
+    s->stats_json = fopen(path, "we");
+    if (!s->stats_json)
+        return fail(err, status_from_errno(errno), "-stats-json: %s: %s", path, strerror(errno));
+    vm_ledger_start(s->vm);
+    return ST_OK;
+}
+
+static void write_stats_json(struct session *s)
+{
+    if (!s->stats_json)
+        return;
+    bool ok = views_json_stats(s->vm, s->stats_json);
+    ok = !fclose(s->stats_json) && ok;
+    s->stats_json = NULL;
+    if (!ok)
+        log_error("-stats-json: %s: cannot write", s->o.stats_json);
 }
 
 /* Our own bug, or a guest's end that somebody wants to know about: what the CPU was doing. */
@@ -328,6 +357,8 @@ int run_with(int argc, char **argv, const struct run_hook *hook)
         if (hook && hook->configure)
             hook->configure(hook->ctx, &s->o.cfg);
         enum status st = start(s, &err);
+        if (!st)
+            st = open_stats_json(s, &err);
         if (!st && hook && hook->start)
             st = hook->start(hook->ctx, s->vm, &err);
         if (st) {
@@ -342,6 +373,7 @@ int run_with(int argc, char **argv, const struct run_hook *hook)
             term_restore();
             if (s->o.stats)
                 print_stats(s->vm);
+            write_stats_json(s);
             if (s->o.dump_block)
                 views_print_block(s->vm, s->o.dump_at, stdout);
             status = status_of(s, why, &err);

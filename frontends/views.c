@@ -3,6 +3,7 @@
  */
 #include "frontends/cli_priv.h"
 #include "frontends/disasm.h"
+#include "machine/ledger.h"
 #include "machine/views.h"
 
 #include <inttypes.h>
@@ -26,6 +27,41 @@ void views_print_stats(const struct vm *vm, FILE *f)
     for (int k = 0; k < n; k++)
         fprintf(f, "calls of %-9s %20" PRIu64 "  in %" PRIu64 " places\n", rows[k].name,
                 rows[k].called, rows[k].translated);
+}
+
+/* ---- the same for programs --------------------------------------------------------------------
+ */
+static void json_count(void *ctx, const struct vm_count *c)
+{
+    FILE *f = ctx;
+    fprintf(f, ",\n  \"%s\": %" PRIu64, c->name, c->tenths ? c->n / 10 : c->n);
+    if (c->tenths)
+        fprintf(f, ".%u", (unsigned)(c->n % 10));
+}
+
+bool views_json_stats(const struct vm *vm, FILE *f)
+{
+    struct vm_stats t;
+    struct vm_ledger l;
+    vm_stats(vm, &t);
+    vm_ledger(vm, &l);
+    fprintf(f,
+            "{\"machine\": {\n  \"instructions\": %" PRIu64 ", \"virtual_ns\": %" PRIu64
+            ", \"halted_ns\": %" PRIu64 ", \"device_accesses\": %" PRIu64
+            ",\n  \"interrupts\": %" PRIu64 ", \"exceptions\": %" PRIu64
+            ", \"hypercalls\": %" PRIu64 ", \"tlb_misses\": %" PRIu64
+            ",\n  \"blocks_decoded\": %" PRIu64 ", \"blocks_invalidated\": %" PRIu64 "},\n",
+            t.insns, t.run_ns, t.halted_ns, t.io_accesses, t.interrupts, t.exceptions, t.hypercalls,
+            t.tlb_misses, t.blocks_decoded, t.block_invalidations);
+    fprintf(f, " \"exits\": {");
+    for (int k = 0; k < VM_EXIT_CAUSES; k++)
+        fprintf(f, "%s\n  \"%s\": {\"n\": %" PRIu64 ", \"ns\": %" PRIu64 "}", k ? "," : "",
+                vm_exit_name((enum vm_exit_cause)k), l.row[k].n, l.row[k].ns);
+    fprintf(f, "},\n \"engine\": {\n  \"name\": \"%.*s\"", (int)strcspn(vm_engine(vm), ","),
+            vm_engine(vm));
+    vm_engine_counts(vm, json_count, f);
+    fprintf(f, "}}\n");
+    return !ferror(f);
 }
 
 /* ---- a block -------------------------------------------------------------------------------- */

@@ -2,7 +2,7 @@
  * machine/ledger.h - where a machine's time goes when the guest's own code does not run: exits by
  * cause, and what each cost the host.
  *
- * You are here: `trivisor compare` and `trivisor run -stats=json` use it. Keeping one slows each
+ * You are here: `trivisor compare` and `trivisor run -stats-json` use it. Keeping one slows each
  * exit by two readings of the time stamp counter, about 20 ns each, which are part of what it
  * shows. VM's thread; also inside a callback of vm_run, such as a chardev's write.
  */

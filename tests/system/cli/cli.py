@@ -10,6 +10,7 @@ case. Last line: N passed, N failed, N skipped.
 import argparse
 import fcntl
 import glob
+import json
 import os
 import pty
 import re
@@ -428,6 +429,21 @@ def stats(r):
     """-stats: a table on stderr"""
     o, e = r.finish(r.start("-nographic", "-stats", "-rom", "@exit.rom"), 0x21)
     need(re.search(r"^instructions +\d+$", e, re.M) and "device accesses" in e, e)
+
+
+@good
+def stats_json(r):
+    """-stats-json: counters and exits by cause; a file that cannot be is told of at the start"""
+    path = r.files.path("stats.json")
+    r.finish(r.start("-nographic", "-stats-json", path, "-rom", "@hello.rom"), 1)
+    with open(path) as f:
+        s = json.load(f)
+    ports = s["exits"]["port"]["n"]
+    need(ports >= 7 and s["exits"]["port"]["ns"] > 0, s)  # "hello", its end of line, the exit
+    need(s["machine"]["device_accesses"] == ports + s["exits"]["mmio"]["n"], s)
+    need(s["machine"]["instructions"] > 7 and s["engine"]["name"], s)
+    o, e = r.finish(r.start("-nographic", "-stats-json", "/no/where", "-rom", "@hello.rom"), 4)
+    need(o == b"" and "-stats-json: /no/where" in e, (o, e))
 
 
 def translates(r):
