@@ -323,11 +323,14 @@ static enum status start(struct server *s, const char *engine, const char *plant
 /* argv: engine, plant, then the options of run. */
 int lockstep_serve(int argc, char **argv)
 {
-    struct server *s = calloc(1, sizeof(*s));
+    struct server *s;
     struct error err = {{0}};
     struct request r;
-    if (!s || argc < 2)
+    if (argc < 2)
         return STATUS_USAGE;
+    s = calloc(1, sizeof(*s));
+    if (!s)
+        return STATUS_HOST;
     signal(SIGPIPE, SIG_IGN);
     signal(SIGINT, SIG_IGN); /* the one who compares ends us by closing the socket */
     s->in = fcntl(0, F_DUPFD_CLOEXEC, 3);
@@ -337,6 +340,9 @@ int lockstep_serve(int argc, char **argv)
     if (st) {
         if (read_all(s->in, &r, sizeof(r)))
             answer(s, REPLY_ERROR, err.msg, strlen(err.msg));
+        vm_free(s->vm);
+        options_free(&s->o);
+        free(s);
         return st == ST_INVAL ? STATUS_USAGE : STATUS_HOST;
     }
     while (read_all(s->in, &r, sizeof(r)) && serve(s, &r)) {
