@@ -35,8 +35,8 @@ Test(symbols, lists)
 Test(symbols, bad_files)
 {
     static const char *const bad[] = {"hello", "123 T\nx", "zz T name\n", "\n\n\n\n\n\n\n\n",
-                                      "\x7f"
-                                      "ELF1234567890"};
+                                      ("\x7f"
+                                       "ELF1234567890")};
     struct error err;
     struct symbols *s = symbols_new();
     for (size_t k = 0; k < ARRAY_LEN(bad); k++) {
