@@ -60,6 +60,19 @@ static const int order[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_R
                               REG_RSI, REG_RDI, REG_R8,  REG_R9,  REG_R10, REG_R11,
                               REG_R12, REG_R13, REG_R14, REG_R15};
 
+bool host_shadow(u64 addr)
+{
+    bool any = false;
+#if defined(__SANITIZE_ADDRESS__)
+    any = true;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+    any = true;
+#endif
+#endif
+    return any && addr >= 0x7fff7000 && addr < 1ull << 47;
+}
+
 void host_arena(const struct host_case *c, u8 *image)
 {
     memset(image, 0xcc, AREA_BYTES);

@@ -62,6 +62,10 @@ struct host_case *host_case(struct host *h, int k);
 /* Runs cases 0 .. n - 1. A child that died is replaced, its case marked. */
 enum status host_run(struct host *h, int n, struct error *err);
 
+/* Whether the child of a build with AddressSanitizer may have that build's own memory at addr,
+ * where nothing shall be: what a case finds there says nothing. */
+bool host_shadow(u64 addr);
+
 /* The image a case starts from. */
 void host_arena(const struct host_case *c, u8 image[]);
 #endif

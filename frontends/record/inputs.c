@@ -153,8 +153,9 @@ static u64 reach(struct maker *m, const struct shape_op *o, u64 t)
     }
     if (o->ip) {
         u64 from = m->c->in.rip + m->s->len;
-        patch_disp(m, t - segment - from);
-        return segment + (ea & mask);
+        u64 disp = t - segment - from;
+        patch_disp(m, disp);
+        return segment + ((from + (u64)(i64)(i32)disp) & mask); /* t may be too far away */
     }
     if (o->base == SHAPE_NONE && o->index == SHAPE_NONE) {
         patch_disp(m, ea);

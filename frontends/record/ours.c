@@ -217,26 +217,12 @@ static bool xsave_differs(const u8 *a, const u8 *b, int n_vec, char *text, size_
     return false;
 }
 
-/* In a build with AddressSanitizer the child has its shadow memory, at addresses where nothing
- * shall be: what a case finds there says nothing. */
-static bool in_shadow(u64 addr)
-{
-#if defined(__SANITIZE_ADDRESS__)
-    return addr >= 0x7fff7000;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-    return addr >= 0x7fff7000;
-#endif
-#endif
-    return false;
-}
-
 bool ours_differs(const struct host_case *recorded, const struct host_case *r, u32 flags,
                   char *text, size_t size)
 {
     const struct host_state *a = &recorded->out, *b = &r->out;
 
-    if (r->vector == 14 && in_shadow(r->cr2))
+    if (r->vector == 14 && host_shadow(r->cr2))
         return false;
     if (r->end != HOST_OK)
         return say(text, size, "end", 0, (u64)r->end);

@@ -203,6 +203,8 @@ static bool usable(const struct host_case *c, const char *row)
 {
     if (c->end != HOST_OK || c->n_out > HOST_CELLS)
         return false;
+    if (c->operand_size && host_shadow(c->operand))
+        return false;
     /* From a process's last page up Linux sets the P bit of every error code that it reports, so
      * that nobody finds out what is there. That page is canonical and never mapped. */
     if (c->cr2 >= LINUX_USER_END)
