@@ -271,7 +271,7 @@ void exec_lar(struct cpu *cpu, const struct insn *i)
     u16 sel = read_selector(cpu, i, 1);
     bool ok = visible(cpu, sel, &d) && (desc_s(&d) || (types >> desc_type(&d) & 1));
     if (ok)
-        gpr_write(cpu, i->reg[0], i->osize, d.hi & (i->osize == 2 ? 0xff00 : 0xf0ff00));
+        gpr_write(cpu, i->reg[0], i->osize, d.hi & (i->osize == 2 ? 0xff00 : 0xffff00));
     set_zf(cpu, ok);
 }
 

@@ -317,6 +317,18 @@ static void compare_memory(struct runner *r, const struct vector *v, const struc
         }
 }
 
+static u64 user_register(const struct host_state *s, int k)
+{
+    if (k < 16)
+        return s->gpr[k];
+    if (k >= VREG_ES && k <= VREG_GS)
+        return s->sel[k - VREG_ES];
+    return k == VREG_RIP       ? s->rip
+           : k == VREG_RFLAGS  ? s->rflags
+           : k == VREG_FS_BASE ? s->fs_base
+                               : s->gs_base;
+}
+
 static void compare_user(struct runner *r, const struct vector *v, u16 mask,
                          const struct host_case *in, const struct host_case *got, struct outcome *o)
 {
@@ -331,11 +343,11 @@ static void compare_user(struct runner *r, const struct vector *v, u16 mask,
         add_diff(o, (struct diff){.kind = DIFF_TEXT, .text = "another error code"});
     else if (want_ex >= 0 && v->ex.has_fault_addr && got->cr2 != v->ex.fault_addr)
         add_diff(o, (struct diff){.kind = DIFF_TEXT, .text = "another fault address"});
-    for (int k = 0; k <= VREG_RFLAGS; k++) {
-        if (!((a->have | b->have) >> k & 1))
+    for (int k = 0; k < VREG_COUNT; k++) {
+        if ((k >= VREG_CR0 && k <= VREG_DR7) || !((a->have | b->have) >> k & 1))
             continue;
         u64 want = b->have >> k & 1 ? b->reg[k] : a->reg[k];
-        u64 have = k < 16 ? got->out.gpr[k] : k == VREG_RIP ? got->out.rip : got->out.rflags;
+        u64 have = user_register(&got->out, k);
         u64 m = v->mask.have >> k & 1 ? v->mask.reg[k] : ~0ull;
         if (k == VREG_RFLAGS)
             m &= 0xcd5 & mask; /* TF and RF are the runner's, the rest cannot be given */

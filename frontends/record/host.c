@@ -7,10 +7,11 @@
  */
 #include "frontends/record/host.h"
 #include "frontends/record/layout.h"
+#include "frontends/record/segments.h"
 #include "base/bits.h"
 
 #include <asm/ldt.h>
-#include <asm/prctl.h>
+#include <asm/hwcap2.h>
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
@@ -19,6 +20,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -27,6 +29,9 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#ifndef HWCAP2_FSGSBASE
+#define HWCAP2_FSGSBASE 2
+#endif
 enum { FL_TRAP = 1 << 8, FL_RESUME = 1 << 16, ALT_STACK = 64 * 1024, WAIT_MS = 20000 };
 enum { SW_RESERVED = 464, MAX_FRAME = 16384 };
 
@@ -47,9 +52,14 @@ struct host {
 
 /* The child's own, found by its handler. */
 struct runner {
+    struct {
+        u64 fs_base, gs_base; /* of the code that was interrupted */
+        u16 sel[4];           /* its DS, ES, FS, GS */
+        u64 own_fs, next_fs;  /* the C library's, the one to go on with */
+    } entry;                  /* host_signal_entry knows the offsets */
     struct shared *sh;
     u8 *arena;
-    bool running;
+    bool running, shadow; /* shadow: the trap came an instruction late */
     int steps;
     gregset_t saved;
     u8 saved_fp[MAX_FRAME];
@@ -85,6 +95,17 @@ void host_arena(const struct host_case *c, u8 *image)
 }
 
 /* ---- the child ------------------------------------------------------------------------------- */
+/* DS, ES and GS for code of that width; FS is set on the way out of the handler. */
+static void set_data_segments(int bits)
+{
+    u16 sel[6];
+    segments_standard(bits, sel);
+    __asm__ volatile("mov %0, %%ds; mov %0, %%es" : : "r"((int)sel[0]));
+    __asm__ volatile("mov %0, %%gs" : : "r"((int)sel[5]));
+    if (bits == 64)
+        __asm__ volatile("wrgsbase %0" : : "r"((u64)GS_BASE));
+}
+
 static void load_case(struct runner *r, ucontext_t *uc)
 {
     const struct host_case *c = &r->sh->cases[r->sh->at];
@@ -97,14 +118,16 @@ static void load_case(struct runner *r, ucontext_t *uc)
         g[order[k]] = (greg_t)c->in.gpr[k];
     g[REG_RIP] = (greg_t)c->in.rip;
     g[REG_EFL] = (greg_t)((c->in.rflags | FL_TRAP) & ~(u64)FL_RESUME);
-    u64 cs = c->bits == 64 ? SEL_CODE64 : c->bits == 32 ? SEL_CODE32 : SEL_CODE16;
-    u64 ss = c->bits == 16 ? SEL_STACK16 : SEL_DATA;
-    g[REG_CSGSFS] = (greg_t)(cs | ss << 48);
+    u16 sel[6];
+    segments_standard(c->bits, sel);
+    g[REG_CSGSFS] = (greg_t)(sel[1] | (u64)sel[2] << 48);
     memcpy(fp, c->in.xsave, SW_RESERVED); /* the kernel's words behind it stay */
     u64 bv[8] = {7};
     memcpy(fp + 512, bv, sizeof(bv));
     memcpy(fp + 576, c->in.xsave + 576, 256);
     r->steps = 0;
+    r->entry.next_fs = c->bits == 64 ? FS_BASE : 0;
+    set_data_segments(c->bits);
 }
 
 /* PUSHF shows the runner's TF: not so in the result. Its bytes: prefixes and 9C. */
@@ -132,6 +155,19 @@ static void store_case(struct runner *r, const ucontext_t *uc)
     for (int k = 0; k < 16; k++)
         c->out.gpr[k] = (u64)g[order[k]] & (c->bits == 64 ? ~0ull : 0xffffffff);
     c->out.rip = (u64)g[REG_RIP];
+    if (c->vector < 0 && r->shadow)
+        c->out.rip--;
+    c->out.sel[0] = r->entry.sel[1];
+    c->out.sel[1] = (u16)g[REG_CSGSFS];
+    c->out.sel[2] = (u16)((u64)g[REG_CSGSFS] >> 48);
+    c->out.sel[3] = r->entry.sel[0];
+    c->out.sel[4] = r->entry.sel[2];
+    c->out.sel[5] = r->entry.sel[3];
+    for (int k = 0; k < 6; k++)
+        if (c->out.sel[k] <= 3)
+            c->out.sel[k] = 0;
+    c->out.fs_base = r->entry.fs_base;
+    c->out.gs_base = r->entry.gs_base;
     c->out.rflags = (u64)g[REG_EFL] & ~(u64)(FL_TRAP | FL_RESUME);
     memset(c->out.xsave, 0, sizeof(c->out.xsave));
     memcpy(c->out.xsave, fp, 416);
@@ -177,6 +213,9 @@ static bool judge(struct runner *r, const ucontext_t *uc)
     c->error = 0;
     c->has_error = false;
     c->cr2 = 0;
+    r->shadow = trap == 3 && rip == c->in.rip + c->len + 1;
+    if (r->shadow)
+        return true;
     if (trap == 1) {
         if (c->rep && rip == c->in.rip && ++r->steps < c->max_steps)
             return false;
@@ -230,6 +269,7 @@ __attribute__((__used__)) static void on_signal(int sig, siginfo_t *info, void *
         return;
     }
     r->running = false;
+    r->entry.next_fs = r->entry.own_fs;
     memcpy(uc->uc_mcontext.gregs, r->saved, sizeof(r->saved));
     memcpy(fp, r->saved_fp, r->saved_fp_size);
 }
@@ -242,7 +282,26 @@ __asm__(".text\n"
         "    pushfq\n"
         "    andl $0xffdbbfff, (%rsp)\n"
         "    popfq\n"
-        "    jmp host_on_signal\n");
+        "    movabs $0x500000000000, %rax\n" /* the_runner()->entry */
+        "    rdfsbase %rcx\n"
+        "    mov %rcx, (%rax)\n"
+        "    rdgsbase %rcx\n"
+        "    mov %rcx, 8(%rax)\n"
+        "    mov %ds, 16(%rax)\n"
+        "    mov %es, 18(%rax)\n"
+        "    mov %fs, 20(%rax)\n"
+        "    mov %gs, 22(%rax)\n"
+        "    xor %ecx, %ecx\n"
+        "    mov %ecx, %fs\n"
+        "    mov 24(%rax), %rcx\n"
+        "    wrfsbase %rcx\n"
+        "    sub $8, %rsp\n"
+        "    call host_on_signal\n"
+        "    add $8, %rsp\n"
+        "    movabs $0x500000000000, %rax\n"
+        "    mov 32(%rax), %rcx\n"
+        "    wrfsbase %rcx\n"
+        "    ret\n");
 
 static bool map_areas(int memfd)
 {
@@ -267,50 +326,26 @@ static bool map_areas(int memfd)
 /* The local descriptors; false: the kernel has no such tables. */
 static bool set_segments(void)
 {
-    enum { CODE = 2 };
-    static const struct user_desc d[] = {
-        {.entry_number = SEL_GS32 >> 3,
-         .base_addr = GS_BASE,
-         .limit = GS_LIMIT,
-         .seg_32bit = 1,
-         .useable = 1},
-        {.entry_number = SEL_CODE16 >> 3,
-         .base_addr = CODE16_BASE,
-         .limit = CODE16_LIMIT,
-         .contents = CODE,
-         .useable = 1},
-        {.entry_number = SEL_DATA16 >> 3,
-         .base_addr = DATA16_BASE,
-         .limit = DATA16_LIMIT,
-         .useable = 1},
-        {.entry_number = SEL_STACK16 >> 3,
-         .base_addr = STACK16_BASE,
-         .limit = STACK16_LIMIT,
-         .useable = 1},
-    };
-    for (size_t k = 0; k < ARRAY_LEN(d); k++)
-        if (syscall(SYS_modify_ldt, 1, &d[k], sizeof(d[k])) != 0)
+    for (int k = 0; k < SEGMENTS_LDT; k++) {
+        const struct segment *s = &segments_local[k];
+        struct user_desc d = {.entry_number = (unsigned)k,
+                              .base_addr = s->base,
+                              .limit = s->limit,
+                              .seg_32bit = s->wide,
+                              .contents = s->contents,
+                              .read_exec_only = s->locked,
+                              .seg_not_present = s->absent,
+                              .useable = 1};
+        if (s->there && syscall(SYS_modify_ldt, 0x11, &d, sizeof(d)) != 0)
             return false;
-    return true;
-}
-
-/* Before each batch: its cases are of one width. */
-static void set_data_segments(int bits)
-{
-    __asm__ volatile("mov %0, %%ds; mov %0, %%es" : : "r"(bits == 16 ? SEL_DATA16 : SEL_DATA));
-    if (bits == 64) {
-        __asm__ volatile("mov %0, %%gs" : : "r"(0));
-        syscall(SYS_arch_prctl, ARCH_SET_GS, (unsigned long)GS_BASE);
-    } else {
-        __asm__ volatile("mov %0, %%gs" : : "r"((int)SEL_GS32));
     }
+    return true;
 }
 
 /* What a case that runs away could ask of the kernel: nothing. */
 static bool filter_calls(void)
 {
-    static const int calls[] = {SYS_read,       SYS_write, SYS_rt_sigreturn,
-                                SYS_exit_group, SYS_exit,  SYS_arch_prctl};
+    static const int calls[] = {SYS_read, SYS_write, SYS_rt_sigreturn, SYS_exit_group, SYS_exit};
     enum { N = (int)ARRAY_LEN(calls) };
     struct sock_filter f[N + 5];
     int n = 0;
@@ -340,8 +375,10 @@ noreturn static void child_main(struct host *h, int in, int out)
     struct runner *r =
         mmap(the_runner(), align_up(sizeof(*r), PAGE_SIZE) + ALT_STACK, PROT_READ | PROT_WRITE,
              MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-    if (r != the_runner() || !map_areas(h->memfd) || !set_segments())
+    if (r != the_runner() || !map_areas(h->memfd) || !set_segments() ||
+        !(getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE))
         _exit(4);
+    __asm__ volatile("rdfsbase %0" : "=r"(r->entry.own_fs));
     r->sh = h->sh;
     r->arena = h->arena;
     stack_t alt = {.ss_sp = (u8 *)r + align_up(sizeof(*r), PAGE_SIZE), .ss_size = ALT_STACK};
@@ -357,7 +394,6 @@ noreturn static void child_main(struct host *h, int in, int out)
     if (!filter_calls() || write(out, &c, 1) != 1)
         _exit(4);
     while (read(in, &c, 1) == 1) {
-        set_data_segments(h->sh->cases[h->sh->at].bits);
         __asm__ volatile("int3" : : : "memory");
         if (write(out, &c, 1) != 1)
             break;
@@ -418,7 +454,7 @@ static enum status start_child(struct host *h, struct error *err)
     stop_child(h);
     return fail(err, ST_UNSUP,
                 "instructions cannot be run on this host: its kernel refuses fixed "
-                "addresses, local descriptors or system call filters");
+                "addresses, local descriptors, FSGSBASE or system call filters");
 }
 
 enum status host_open(struct host **out, struct error *err)

@@ -5,10 +5,11 @@
  * instruction runs in a child process with the pages of layout.h and a system call filter, one
  * trap flag step at a time (every iteration of a REP), and what stopped it is reported.
  *
- * Not for instructions that enter the kernel (SYSCALL, SYSENTER, INT 80h, far transfers), change
- * segment registers, or would run on after their trap (INT1, MOV SS): callers leave them out.
- * EFLAGS: TF and RF are the runner's; IF is 1; NT and ID cannot be given. FOP, FIP and FDP: AMD's
- * XSAVE keeps them only while an x87 error is pending, so 0 in all three says nothing.
+ * Not for instructions that enter the kernel (SYSCALL, SYSENTER, INT 80h) or whose trap is none
+ * (INT1): callers leave them out. After MOV SS the trap waits for the next instruction, the INT3
+ * that the pages are filled with. EFLAGS: TF and RF are the runner's; IF is 1; NT and ID cannot be
+ * given. FOP, FIP and FDP: AMD's XSAVE keeps them only while an x87 error is pending, so 0 in all
+ * three says nothing.
  */
 #ifndef FRONTENDS_RECORD_HOST_H
 #define FRONTENDS_RECORD_HOST_H
@@ -21,6 +22,9 @@ enum { HOST_BATCH = 64, HOST_CELLS = 1500 };
 struct host_state {
     u64 gpr[16], rip, rflags; /* RIP: the offset in CS */
     u8 xsave[CPU_XSAVE_SIZE]; /* as in struct cpu_regs; XSTATE_BV and the reserved parts are 0 */
+    /* Results; before they are segments_standard() and the bases of layout.h. */
+    u16 sel[6]; /* ES CS SS DS FS GS */
+    u64 fs_base, gs_base;
 };
 struct host_cell {
     u32 addr;
@@ -54,7 +58,8 @@ struct host_case {
 };
 
 struct host;
-/* Starts the child. ST_UNSUP: this host cannot (no fixed addresses, no local descriptors). */
+/* Starts the child. ST_UNSUP: this host cannot (no fixed addresses, no local descriptors,
+ * no FSGSBASE). */
 enum status host_open(struct host **out, struct error *err);
 void host_close(struct host *h);
 /* Case k of the batch, 0 .. HOST_BATCH - 1: fill in the upper part, run, read the lower. */

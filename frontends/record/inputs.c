@@ -3,6 +3,7 @@
  */
 #include "frontends/record/inputs.h"
 #include "frontends/record/layout.h"
+#include "frontends/record/segments.h"
 #include "frontends/record/values.h"
 #include "base/bits.h"
 
@@ -213,6 +214,48 @@ static void put_x87_image(struct maker *m, u64 t, int n)
     put(m, t, out, n);
 }
 
+/* ---- selectors and far pointers -------------------------------------------------------------- */
+static bool is_far(const char *row)
+{
+    return !strcmp(row, "JMP_FAR") || !strcmp(row, "CALL_FAR") || !strcmp(row, "RET_FAR") ||
+           starts(row, "IRET");
+}
+
+/* LDS and its like, in rows of these names. */
+static bool loads_pointer(const char *row)
+{
+    return row[0] == 'L' && row[2] == 'S' && !row[3];
+}
+
+/* A target in the code pages for a code segment: its offset in that segment. */
+static u64 far_offset(struct maker *m, u16 sel)
+{
+    u64 at = rnd_below(m->r, AREA_BYTES);
+    if (rnd_one_in(m->r, 16))
+        return rnd_next(m->r);
+    return sel == SEL_CODE16 ? at : AREA_CODE + at;
+}
+
+/* Rows that look a selector up. */
+static bool selector_in(const char *row)
+{
+    return !strcmp(row, "LAR") || !strcmp(row, "LSL") || !strcmp(row, "VERR") ||
+           !strcmp(row, "VERW");
+}
+
+/* What RETF and IRET pop, from t up; osize bytes each. */
+static void far_frame(struct maker *m, u64 t, int osize)
+{
+    u16 sel = segments_pick_code(m->r);
+    put_value(m, t, far_offset(m, sel), osize);
+    put_value(m, t + (u64)osize, sel, osize);
+    if (m->row[0] != 'I')
+        return;
+    put_value(m, t + 2 * (u64)osize, rnd_next(m->r), osize);
+    put_value(m, t + 3 * (u64)osize, value_int(m->r), osize);
+    put_value(m, t + 4 * (u64)osize, segments_pick_data(m->r), osize);
+}
+
 /* ---- memory operands ------------------------------------------------------------------------- */
 static u32 reach_size(const struct maker *m, const struct shape_op *o)
 {
@@ -233,6 +276,15 @@ static void fill_operand(struct maker *m, const struct shape_op *o, u64 t, u32 n
     if (!strcmp(row, "JMP") || !strcmp(row, "CALL") || !strcmp(row, "RET")) {
         if (!rnd_one_in(m->r, 6))
             put_value(m, t, code_address(m), (int)n);
+    } else if (!strcmp(row, "RET_FAR") || starts(row, "IRET")) {
+        far_frame(m, t, m->s->osize);
+    } else if ((is_far(row) || loads_pointer(row)) && !o->hidden && n > 2) {
+        u16 sel = is_far(row) ? segments_pick_code(m->r) : segments_pick_data(m->r);
+        if (is_far(row))
+            put_value(m, t, far_offset(m, sel), MIN((int)n - 2, 8));
+        put_value(m, t + n - 2, sel, 2);
+    } else if (!strcmp(row, "POP_SEG") || !strcmp(row, "MOV_SEG") || selector_in(row)) {
+        put_value(m, t, segments_pick_data(m->r), 2);
     } else if (starts(row, "XRSTOR") || (starts(row, "XSAVE") && rnd_one_in(m->r, 2))) {
         put_xsave_image(m, t, true);
     } else if (starts(row, "FXRSTOR")) {
@@ -355,6 +407,15 @@ static void special_registers(struct maker *m)
         if (rnd_one_in(r, 2))
             g[RDX] = (u32)rnd_below(r, 40) - 20;
     }
+    if (!strcmp(row, "MOV_SEG") || selector_in(row))
+        for (int k = 0; k < m->s->n; k++)
+            if (m->s->op[k].kind == SHAPE_GPR && m->s->op[k].read) {
+                u64 *p = &g[m->s->op[k].reg];
+                *p = (*p & ~0xffffull) | segments_pick_data(r);
+                m->fixed |= (u16)(1 << m->s->op[k].reg);
+            }
+    if ((!strcmp(row, "WRFSBASE") || !strcmp(row, "WRGSBASE")) && !rnd_one_in(r, 4))
+        g[m->s->op[0].reg] = (u64)((i64)(rnd_next(r) << 17) >> 17);
     if ((!strcmp(row, "JMP") || !strcmp(row, "CALL")) && m->s->op[0].kind == SHAPE_GPR &&
         !rnd_one_in(r, 6))
         g[m->s->op[0].reg] = code_address(m);
@@ -409,7 +470,8 @@ static void lock_wrongly(const struct testbed *tb, struct maker *m)
     if (!code_reaches(m->c->bits,
                       m->c->in.rip + m->s->len)) /* which of #UD and #PF is a matter of taste */
         return;
-    if (!strcmp(m->row, "MOV_CR")) /* AMD: CR8 without REX */
+    /* AMD: CR8 without REX; and VERW takes the prefix */
+    if (!strcmp(m->row, "MOV_CR") || !strcmp(m->row, "VERW"))
         return;
     if (m->s->len == 15 || insns_shape(tb, m->c->bits, b, 15, &s))
         return;
@@ -450,6 +512,12 @@ static bool fill(const struct testbed *tb, int bits, struct maker *m)
     if (rnd_one_in(r, 12))
         c->in.rflags |= FLAG_AC;
     place_code(m);
+    if (is_far(m->row) && !shape->modrm_at && (m->row[0] == 'J' || m->row[0] == 'C')) {
+        u16 sel = segments_pick_code(r); /* ptr16:16, ptr16:32 */
+        u64 to = far_offset(m, sel);
+        memcpy(m->code + shape->len - 2 - shape->osize, &to, shape->osize);
+        memcpy(m->code + shape->len - 2, &sel, 2);
+    }
     if (bits == 16 && shape->relative && shape->imm_size > 1 && rnd_one_in(r, 2))
         to_code(m);
     special_registers(m);

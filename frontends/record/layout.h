@@ -26,6 +26,8 @@ enum {
     GS_BASE = AREA_DATA,
     GS_LIMIT = 0x1abc,
 
+    FS_BASE = AREA_CONST + 0x100, /* in 64-bit code; else FS is null */
+
     /* Selectors as Linux gives them, and the first descriptor of the local table. */
     SEL_CODE64 = 0x33,
     SEL_CODE32 = 0x23,

@@ -3,6 +3,7 @@
  */
 #include "frontends/record/ours.h"
 #include "frontends/record/layout.h"
+#include "frontends/record/segments.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,12 +15,14 @@ struct ours {
     u8 before[ARENA_BYTES];
 };
 
+#define TABLES_LINEAR 0xffff800000000000ull
+enum { GDT_AT = 0x6000, LDT_AT = 0x7000 };
 enum { PAGE_P = 1, PAGE_W = 2, PAGE_U = 4, PAGE_A = 0x20, PAGE_D = 0x40 };
 enum { CR0_BITS = 0x80050033u, CR4_BITS = 0x50e20, EFER_BITS = 0xd01 };
 
 void arena_prepare(struct testbed *tb)
 {
-    enum { PML4 = 0x1000, PDPT = 0x2000, PD = 0x3000, PT = 0x4000 };
+    enum { PML4 = 0x1000, PDPT = 0x2000, PD = 0x3000, PT = 0x4000, PDPT2 = 0x5000 };
     u64 table = PAGE_P | PAGE_W | PAGE_U | PAGE_A;
     u64 e = PDPT | table;
 
@@ -28,6 +31,16 @@ void arena_prepare(struct testbed *tb)
     testbed_write(tb, PDPT, &e, 8);
     e = PT | table;
     testbed_write(tb, PD + AREA_CODE / (2 * MIB) * 8, &e, 8);
+    /* the descriptor tables, for the processor alone, where a Linux kernel is */
+    e = PDPT2 | table;
+    testbed_write(tb, PML4 + TABLES_LINEAR / (512ull * GIB) % 512 * 8, &e, 8);
+    e = PAGE_P | PAGE_A | PAGE_D | 0x80; /* 1 GiB */
+    testbed_write(tb, PDPT2, &e, 8);
+    testbed_write(tb, GDT_AT, segments_global, sizeof(segments_global));
+    for (int k = 0; k < SEGMENTS_LDT; k++) {
+        e = segments_local_descriptor(k);
+        testbed_write(tb, LDT_AT + (u64)k * 8, &e, 8);
+    }
     for (int a = 0; a < AREAS; a++)
         for (int p = 0; p < AREA_PAGES; p++) {
             u64 lin = AREA_CODE + (u64)a * AREA_STEP + (u64)p * PAGE_SIZE;
@@ -62,11 +75,17 @@ void arena_regs(int bits, const struct host_state *s, struct cpu_regs *r)
         r->seg[CPU_SEG_CS] = (struct cpu_seg_state){
             .base = CODE16_BASE, .limit = CODE16_LIMIT, .sel = SEL_CODE16, .attr = 0xfb};
     }
-    if (bits == 64)
+    if (bits == 64) {
+        r->seg[CPU_SEG_FS] = (struct cpu_seg_state){.base = FS_BASE};
         r->seg[CPU_SEG_GS] = (struct cpu_seg_state){.base = GS_BASE};
-    else
+    } else {
         r->seg[CPU_SEG_GS] = (struct cpu_seg_state){
             .base = GS_BASE, .limit = GS_LIMIT, .sel = SEL_GS32, .attr = 0x40f3};
+    }
+    r->gdtr.base = TABLES_LINEAR + GDT_AT;
+    r->gdtr.limit = sizeof(segments_global) - 1;
+    r->ldtr = (struct cpu_seg_state){
+        .base = TABLES_LINEAR + LDT_AT, .limit = SEGMENTS_LDT * 8 - 1, .sel = 0x50, .attr = 0x82};
     r->tr = (struct cpu_seg_state){.limit = 0x65, .sel = 0x40, .attr = 0x8b};
     r->cr0 = CR0_BITS;
     r->cr3 = 0x1000;
@@ -153,6 +172,10 @@ void ours_run(struct ours *o, const struct host_case *c, struct host_case *r)
     r->out.rip = regs.rip;
     r->out.rflags = regs.rflags;
     memcpy(r->out.xsave, regs.xsave, sizeof(r->out.xsave));
+    for (int k = 0; k < 6; k++)
+        r->out.sel[k] = regs.seg[k].sel > 3 ? regs.seg[k].sel : 0; /* as IRET leaves null ones */
+    r->out.fs_base = regs.seg[CPU_SEG_FS].base;
+    r->out.gs_base = regs.seg[CPU_SEG_GS].base;
     r->vector = stop == TESTBED_CAUGHT ? ex.vector : -1;
     r->has_error = r->vector >= 0 && ex.has_error;
     r->error = r->has_error ? ex.error : 0;
@@ -241,6 +264,14 @@ bool ours_differs(const struct host_case *recorded, const struct host_case *r, u
             return say(text, size, gpr_names[k], a->gpr[k], b->gpr[k]);
     if ((a->rflags ^ b->rflags) & flags)
         return say(text, size, "rflags", a->rflags & flags, b->rflags & flags);
+    static const char *const segment_names[6] = {"es", "cs", "ss", "ds", "fs", "gs"};
+    for (int k = 0; k < 6; k++)
+        if (a->sel[k] != b->sel[k])
+            return say(text, size, segment_names[k], a->sel[k], b->sel[k]);
+    if (a->fs_base != b->fs_base)
+        return say(text, size, "fs.base", a->fs_base, b->fs_base);
+    if (a->gs_base != b->gs_base)
+        return say(text, size, "gs.base", a->gs_base, b->gs_base);
     if (xsave_differs(a->xsave, b->xsave, recorded->bits == 64 ? 16 : 8, text, size))
         return true;
     for (u32 k = 0; k < MAX(recorded->n_out, r->n_out) && k < HOST_CELLS; k++) {

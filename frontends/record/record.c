@@ -5,6 +5,7 @@
 #include "frontends/cli_priv.h"
 #include "frontends/disasm.h"
 #include "frontends/record/record_priv.h"
+#include "frontends/record/segments.h"
 #include "base/log.h"
 
 #include <cpuid.h>
@@ -161,6 +162,17 @@ bool record_vector(const struct session_case *x, struct disasm *dis, struct vect
     vector_set(&v->init, VREG_RFLAGS, c->in.rflags);
     vector_set(&v->final, VREG_RIP, c->out.rip);
     vector_set(&v->final, VREG_RFLAGS, c->out.rflags);
+    u16 sel[6];
+    segments_standard(c->bits, sel);
+    for (int r = 0; r < 6; r++) {
+        vector_set(&v->init, VREG_ES + r, sel[r]);
+        if (c->out.sel[r] != sel[r])
+            vector_set(&v->final, VREG_ES + r, c->out.sel[r]);
+    }
+    vector_set(&v->init, VREG_FS_BASE, c->bits == 64 ? FS_BASE : 0);
+    vector_set(&v->init, VREG_GS_BASE, GS_BASE);
+    vector_set(&v->final, VREG_FS_BASE, c->out.fs_base);
+    vector_set(&v->final, VREG_GS_BASE, c->out.gs_base);
     v->init.has_xsave = v->final.has_xsave = true;
     memcpy(v->init.xsave, c->in.xsave, CPU_XSAVE_SIZE);
     memcpy(v->final.xsave, c->out.xsave, CPU_XSAVE_SIZE);

@@ -119,6 +119,30 @@ Test(host, code_of_16_bits)
     host_close(h);
 }
 
+/* Loads of segment registers stay in their case: the next one has the usual ones again. */
+Test(host, segment_registers)
+{
+    struct host *h = open_host();
+    struct error err;
+    struct host_case *gs = start(h, 0, 64, "8ee8"), *ss = start(h, 1, 32, "8ed0");
+    struct host_case *bad = start(h, 2, 32, "8ed8"), *absent = start(h, 3, 32, "8ec0");
+    struct host_case *fs = start(h, 4, 64, "f3480faed0"), *plain = start(h, 5, 64, "01d8");
+    gs->in.gpr[0] = ss->in.gpr[0] = SEL_DATA16;
+    bad->in.gpr[0] = 0x10; /* the kernel's code */
+    absent->in.gpr[0] = 0x27;
+    fs->in.gpr[0] = 0x123456789000;
+    cr_assert_eq(host_run(h, 6, &err), ST_OK, "%s", err.msg);
+    cr_expect(gs->vector == -1 && gs->out.sel[5] == SEL_DATA16 && gs->out.gs_base == DATA16_BASE);
+    cr_expect(ss->vector == -1 && ss->out.sel[2] == SEL_DATA16);
+    cr_expect_eq(ss->out.rip, AREA_CODE + 2, "the trap that came late");
+    cr_expect(bad->vector == 13 && bad->error == 0x10 && bad->out.sel[3] == SEL_DATA);
+    cr_expect(absent->vector == 11 && absent->error == 0x24);
+    cr_expect(fs->vector == -1 && fs->out.fs_base == 0x123456789000);
+    cr_expect(plain->out.fs_base == FS_BASE && plain->out.gs_base == GS_BASE);
+    cr_expect(plain->out.sel[2] == SEL_DATA && !plain->out.sel[5]);
+    host_close(h);
+}
+
 /* A child that asks the kernel for something dies, and the next case does not notice. */
 Test(host, a_child_that_dies_is_replaced)
 {
