@@ -158,7 +158,10 @@ void mem_miss(struct xl *x, const struct way_out *w)
         e_land(a, crosses);
 }
 
-/* Whether instruction k goes by a site's entry. Only those whose misses come to bt_exec can be told
+/* An address by a site's entry is computed with 64 bits in 32-bit code, too: what is compared is
+ * what is accessed, so one that wraps misses and leaves for the C function.
+ *
+ * Whether instruction k goes by a site's entry. Only those whose misses come to bt_exec can be told
  * that they had too many. */
 static bool by_site(const struct xl *x, int k, u8 what)
 {
@@ -173,20 +176,12 @@ void mem_base(struct xl *x, int k, int base, i32 disp, u32 size, bool write, u8 
     struct mem_use u = {.size = size, .write = write, .what = what};
     flags_destroy(x);
     x->stack_op = base == H_GUEST_RSP;
-    if (!x->bits64 || !by_site(x, k, what)) {
-        u8 *retry = a->p;
+    if (!by_site(x, k, what)) {
         if (disp)
             e_lea(a, x->bits64, S1, base, H_NONE, 0, disp);
         else
             e_mov_rr(a, x->bits64, S1, base);
-        if (by_site(x, k, what)) {
-            u32 site = new_site(x, write);
-            e_mov_rr(a, false, S2, S1);
-            compare(x, k, site, &u, retry);
-            e_gs(a, true, OP_LOAD_ADD, S1, site_field(offsetof(struct site_cache, add), site));
-        } else {
-            look_up(x, k, size, write, what);
-        }
+        look_up(x, k, size, write, what);
         x->ref = (struct host_mem){.base = S1, .index = H_NONE};
     } else {
         u32 site = new_site(x, write);
@@ -226,9 +221,9 @@ void mem_operand(struct xl *x, int k, const struct insn *i, const struct mem_use
     struct asm_buf *a = x->a;
     int hb = host_of(i->base), hx = i->index == GPR_ZERO ? H_NONE : host_of(i->index);
     bool site = by_site(x, k, u->what);
-    bool direct = site && x->bits64 && i->asize == 8 && i->seg == SEG_FLAT && !u->keep_address &&
-                  i->base < 16 && hb != H_NONE && (i->index == GPR_ZERO || hx != H_NONE) &&
-                  i->disp == (i32)i->disp;
+    bool direct = site && i->asize == (x->bits64 ? 8 : 4) && i->seg == SEG_FLAT &&
+                  !u->keep_address && i->base < 16 && hb != H_NONE &&
+                  (i->index == GPR_ZERO || hx != H_NONE) && i->disp == (i32)i->disp;
 
     flags_destroy(x);
     u32 n = site ? new_site(x, u->write) : 0;
