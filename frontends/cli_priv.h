@@ -9,6 +9,7 @@
 
 #include "base/status.h"
 #include "base/types.h"
+#include "frontends/sdl/window.h"
 #include "machine/vm.h"
 
 #include <stdio.h>
@@ -80,6 +81,8 @@ struct run_options {
     const char *name;
     const char *gdb; /* -gdb's argument */
     bool hold;       /* -S */
+    bool window;     /* -display sdl */
+    struct window_options window_options;
     bool nographic, display_none, snapshot, stats, perfmap;
     const char *stats_json; /* the file, NULL: none */
     char *engine;           /* cfg.engine when it is a copy of ours */

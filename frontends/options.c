@@ -109,7 +109,7 @@ static enum status take_smp(struct run_options *o, const char *arg, struct error
 
 static enum status take_name(struct run_options *o, const char *arg, struct error *err)
 {
-    o->name = arg;
+    o->name = o->window_options.name = arg;
     return ST_OK;
 }
 
@@ -388,12 +388,16 @@ static enum status take_nographic(struct run_options *o, const char *arg, struct
 
 static enum status take_display(struct run_options *o, const char *arg, struct error *err)
 {
-    static const char *const kinds[] = {"none", NULL};
+    static const char *const kinds[] = {"sdl", "none", NULL};
     enum status st = one_of(o, arg, "display", kinds, err);
-    if (st)
-        return fail(err, ST_UNSUP, "'%s': this build has no window; 'none' is all there is", arg);
-    o->display_none = true;
-    return ST_OK;
+    if (st || o->done)
+        return st;
+    const char *keys = strchr(arg, ',');
+    o->window = !strncmp(arg, "sdl", 3);
+    o->display_none = !o->window;
+    if (keys && !o->window)
+        return fail(err, ST_INVAL, "'%s': none takes no keys", arg);
+    return keys ? window_parse(keys + 1, &o->window_options, err) : ST_OK;
 }
 
 /* ---- time ----------------------------------------------------------------------------------- */
@@ -585,7 +589,9 @@ static const struct option options[] = {
      "a byte stream that the guest has as /dev/virtio-ports/NAME"},
 
     {"nographic", NULL, CONSOLE, take_nographic, "no window; serial port 0 on the terminal"},
-    {"display", "none", CONSOLE, take_display, "no window; this build has no other display"},
+    {"display", "sdl[,KEYS]|none", CONSOLE, take_display,
+     "a window (the default in a graphical session) or none. KEYS:\n"
+     "scale=smooth|sharp|integer, fullscreen=on|off, screenshots=FOLDER"},
     {"serial", "DEV", CONSOLE, take_serial,
      "next serial port (up to 4): stdio, null, none, pty, file:PATH,\n"
      "unix:PATH[,server[,nowait]]"},
@@ -723,6 +729,8 @@ static enum status check_together(struct run_options *o, struct error *err)
     if (c->flat_path && (c->kernel_path || c->bios_path))
         return fail(err, ST_INVAL, "-rom runs without firmware: not with %s",
                     c->kernel_path ? "-kernel" : "-bios");
+    if (o->window && o->nographic)
+        return fail(err, ST_INVAL, "-display sdl is a window: not with -nographic");
     if (o->hold && !o->gdb)
         return fail(err, ST_INVAL, "-S waits for a debugger: it wants -s or -gdb");
     if (o->perfmap) {

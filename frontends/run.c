@@ -4,6 +4,7 @@
 #include "frontends/cli_priv.h"
 #include "frontends/gdb/gdb.h"
 #include "frontends/net/net.h"
+#include "frontends/sdl/window.h"
 #include "frontends/stream_priv.h"
 #include "frontends/vsock.h"
 #include "machine/ledger.h"
@@ -29,6 +30,9 @@ struct session {
     struct gdb *gdb;
     struct vsock_host *vsock;
     FILE *stats_json;
+    struct window *window;
+    struct error no_window; /* why there is none, where one would be the default */
+    bool can_pause;
 };
 
 /* ---- signals: they find the machine here ---------------------------------------------------- */
@@ -140,13 +144,16 @@ static enum status open_streams(struct session *s, struct error *err)
     enum status st = ST_OK;
     int on_terminal = 0;
 
-    o->cfg.headless = o->nographic || (!o->n_serial && !o->display_none);
+    bool none = o->display_none || s->window;
+    o->cfg.headless = o->nographic || (!o->n_serial && !none);
     if (!o->n_serial) {
-        /* A window would show the screen; without one the serial port is all there is to see. */
-        o->serial[o->n_serial++] = o->display_none && !o->nographic ? "null" : "stdio";
-        if (!o->nographic && !o->display_none)
-            fprintf(stderr, "trivisor: this build has no window: serial port 0 is on the terminal, "
-                            "as with -nographic (Ctrl-A h helps)\n");
+        /* A window shows the screen; without one the serial port is all there is to see. */
+        o->serial[o->n_serial++] = none && !o->nographic ? "null" : "stdio";
+        if (!o->nographic && !none)
+            fprintf(stderr,
+                    "trivisor: no window (%s): serial port 0 is on the terminal, "
+                    "as with -nographic (Ctrl-A h helps)\n",
+                    s->no_window.msg);
     }
     for (int k = 0; k < o->n_serial; k++)
         on_terminal += stream_is_stdio(o->serial[k]);
@@ -169,6 +176,28 @@ static enum status open_streams(struct session *s, struct error *err)
     return st;
 }
 
+/* A window where one was asked for. Where nothing was said, one for a person in a graphical
+ * session who runs a machine with a display; what fails then is no error. */
+static enum status show(struct session *s, bool usual, struct error *err)
+{
+    struct run_options *o = &s->o;
+    const char *machine = o->cfg.machine ? o->cfg.machine : "pc";
+    struct error why;
+    if (o->nographic || o->display_none)
+        return ST_OK;
+    if (o->window) {
+        enum status st = window_open(&o->window_options, &s->window, &why);
+        return st ? fail(err, st, "-display: %.480s", why.msg) : ST_OK;
+    }
+    if (!usual || strcmp(machine, "pc"))
+        fail(&s->no_window, ST_UNSUP, "none without -display sdl here");
+    else if (!window_likely())
+        fail(&s->no_window, ST_UNSUP, "no X or Wayland session");
+    else
+        window_open(&o->window_options, &s->window, &s->no_window);
+    return ST_OK;
+}
+
 static enum status start(struct session *s, struct error *err)
 {
     enum status st;
@@ -178,6 +207,8 @@ static enum status start(struct session *s, struct error *err)
     st = check_files(&s->o.cfg, err);
     if (!st)
         st = drives_open(&s->o, err);
+    if (!st)
+        st = show(s, s->can_pause, err);
     if (!st)
         st = open_streams(s, err);
     if (!st && s->o.vsock) {
@@ -208,6 +239,12 @@ static enum status start(struct session *s, struct error *err)
         if (st)
             fail(err, st, "-gdb: %.480s", why.msg);
     }
+    if (!st && s->window) {
+        struct error why;
+        st = window_start(s->window, s->vm, s->can_pause, &why);
+        if (st)
+            fail(err, st, "-display: %.480s", why.msg);
+    }
     if (!st) {
         running = s->vm;
         for (int k = 0; k < s->n_streams; k++)
@@ -233,6 +270,7 @@ static void finish(struct session *s)
         nic_stop(s->o.nics[k]);
     term_restore();
     running = NULL;
+    window_close(s->window);
     gdb_close(s->gdb);
     vm_free(s->vm);
     vsock_close(s->vsock);
@@ -301,13 +339,14 @@ static void dump_cpu(void *ctx)
     fprintf(stderr, "%s\n", text);
 }
 
-/* Runs the machine to its end; a debugger may look in between. */
+/* Runs the machine to its end; a debugger may look in between, and the window pause it. */
 static enum vm_stop run_all(struct session *s, struct error *err)
 {
     enum vm_stop why;
     do {
         why = vm_run(s->vm, err);
-    } while (why == VM_STOP_DEBUG && s->gdb && gdb_serve(s->gdb));
+    } while ((why == VM_STOP_DEBUG && s->gdb && gdb_serve(s->gdb)) ||
+             (why == VM_STOP_REQUEST && window_hold(s->window, &signalled)));
     return why == VM_STOP_DEBUG ? VM_STOP_REQUEST : why; /* killed by it */
 }
 
@@ -356,6 +395,7 @@ int run_with(int argc, char **argv, const struct run_hook *hook)
         catch_signals();
         if (hook && hook->configure)
             hook->configure(hook->ctx, &s->o.cfg);
+        s->can_pause = !hook || !hook->run;
         enum status st = start(s, &err);
         if (!st)
             st = open_stats_json(s, &err);

@@ -372,6 +372,13 @@ enum vm_stop vm_run(struct vm *vm, struct error *err)
     }
 }
 
+void vm_pause_time(struct vm *vm)
+{
+    if (!vm->debug.paused) /* a debugger's stop does the same */
+        clock_pause(vm->clk);
+    vm->debug.paused = true;
+}
+
 int vm_exit_code(const struct vm *vm)
 {
     return vm->exit_code;

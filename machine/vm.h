@@ -99,6 +99,8 @@ void vm_free(struct vm *vm);
 /* Runs until something stops it; may be called again after VM_STOP_REQUEST. VM's thread. */
 enum vm_stop vm_run(struct vm *vm, struct error *err);
 int vm_exit_code(const struct vm *vm);
+/* After vm_run returned: the guest's time stands still until the next vm_run. VM's thread. */
+void vm_pause_time(struct vm *vm);
 
 /* Any thread, also signal handlers. */
 void vm_stop(struct vm *vm);
@@ -110,7 +112,7 @@ void vm_reset_button(struct vm *vm);
 bool vm_post(struct vm *vm, void (*fn)(void *ctx, const void *data, u32 len), void *ctx,
              const void *data, u32 len);
 struct input_sink *vm_input(struct vm *vm); /* VM's thread only (use vm_post) */
-struct screen *vm_screen(struct vm *vm);    /* VM's thread only */
+struct screen *vm_screen(struct vm *vm);    /* VM's thread only; NULL: it has no display */
 
 struct vm_stats {
     u64 insns;       /* guest instructions executed */

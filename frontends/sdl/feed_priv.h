@@ -1,0 +1,58 @@
+/*
+ * frontends/sdl/feed_priv.h - what goes between the window's thread and the VM's.
+ *
+ * You are here: window.c asks and posts; feed.c answers on the VM's thread. Nothing here knows SDL.
+ *
+ * Invariant: `out` says whose the picture is. While it is true the fields between the two lines
+ * belong to the VM's thread, else to the window's.
+ */
+#ifndef FRONTENDS_SDL_FEED_PRIV_H
+#define FRONTENDS_SDL_FEED_PRIV_H
+
+#include "machine/vm.h"
+
+#include <semaphore.h>
+#include <signal.h>
+#include <stdatomic.h>
+
+/* A guest chooses its resolution; more than this is not shown. */
+enum { FEED_MAX_PIXELS = 16 << 20 };
+
+struct feed {
+    struct vm *vm;
+    void (*ready)(void *ctx); /* a picture is back; VM's thread */
+    void *ctx;
+
+    _Atomic bool out;
+    /* ---- lent ---- */
+    u32 *pixels; /* 0x00RRGGBB, room for max */
+    size_t max;
+    int width, height; /* of the screen, also when it has no room */
+    bool drawn;        /* pixels are the screen as it is now */
+    bool changed;      /* ... and differ from those drawn before */
+    bool absolute;     /* the guest listens to the tablet */
+    char engine[32];
+    u64 insns; /* executed so far */
+    /* ---- end ---- */
+
+    bool stopped; /* VM's thread: vm_run() returns because of the pause key */
+    _Atomic bool paused, quit;
+    sem_t wake; /* paused or quit changed */
+};
+
+/* False: no memory. */
+bool feed_init(struct feed *f, void (*ready)(void *ctx), void *ctx);
+void feed_free(struct feed *f);
+
+/* The window's thread. */
+void feed_request(struct feed *f); /* not while out */
+void feed_key(struct feed *f, u16 usage, bool down);
+void feed_mouse(struct feed *f, int dx, int dy, int wheel, u32 buttons);
+void feed_tablet(struct feed *f, u32 x, u32 y, int wheel, u32 buttons);
+void feed_pause(struct feed *f, bool pause);
+void feed_quit(struct feed *f);
+
+/* The VM's thread: see window_hold(). */
+bool feed_hold(struct feed *f, const volatile sig_atomic_t *signalled);
+
+#endif
