@@ -223,14 +223,16 @@ static void place(struct window *w)
     w->dirty = true;
 }
 
-/* The window takes the size of the guest's new mode, unless the user has given it one. */
+/* The window takes the size of the guest's new mode, unless the user has given it one. A display
+ * that was not set up yet is some dots wide: not a size for a window. */
 static void resize(struct window *w)
 {
     SDL_Rect room;
     int wide, high;
     u32 flags = SDL_GetWindowFlags(w->win);
     shape_natural(w->width, w->height, w->o.scale, &wide, &high);
-    if (!w->sized && !w->fullscreen && !(flags & SDL_WINDOW_MAXIMIZED)) {
+    bool sane = w->width >= 64 && w->height >= 64;
+    if (sane && !w->sized && !w->fullscreen && !(flags & SDL_WINDOW_MAXIMIZED)) {
         int display = SDL_GetWindowDisplayIndex(w->win);
         if (SDL_GetDisplayUsableBounds(MAX(display, 0), &room) == 0 &&
             (wide > room.w || high > room.h)) {
@@ -767,9 +769,10 @@ void window_close(struct window *w)
 {
     if (!w)
         return;
-    atomic_store(&w->end, true);
     if (!w->status)
-        wake(w);
+        wake(w); /* before: afterwards there may be no SDL any more. It looks soon enough by itself.
+                  */
+    atomic_store(&w->end, true);
     pthread_join(w->thread, NULL);
     free(w->front);
     free(w->feed.pixels);

@@ -234,7 +234,13 @@ BAD = [
     ("serial twice on the terminal", ["run", "-serial", "stdio", "-serial", "stdio"], USAGE, r"one"),
     ("five serial ports", ["run"] + ["-serial", "null"] * 5, USAGE, r"at most 4"),
     ("debug console kind", ["run", "-debugcon", "tcp:1"], USAGE, r"debugcon: 'tcp:1'"),
-    ("display", ["run", "-display", "sdl"], USAGE, r"no window"),
+    ("display unknown", ["run", "-display", "sld"], USAGE, r"no display 'sld' \(did you mean 'sdl'"),
+    ("display without a session", ["run", "-display", "sdl"], HOST,
+     r"-display: (no X or Wayland session|this build has no window)"),
+    ("display scale", ["run", "-display", "sdl,scale=big"], USAGE, r"smooth, sharp or integer"),
+    ("display key", ["run", "-display", "sdl,fulscreen=on"], USAGE, r"did you mean 'fullscreen'"),
+    ("display none with keys", ["run", "-display", "none,scale=sharp"], USAGE, r"takes no keys"),
+    ("display and -nographic", ["run", "-nographic", "-display", "sdl"], USAGE, r"not with -nographic"),
 
     ("clock", ["run", "-rtc", "now"], USAGE, r"base=utc"),
     ("clock date", ["run", "-rtc", "base=2006-13-01"], USAGE, r"base=utc"),
@@ -291,7 +297,7 @@ class Run:
         p = self.popen(self.args(args), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                              stderr=subprocess.PIPE)
         o, e = self.finish(p, status)
-        lines = [x for x in e.splitlines() if not x.startswith("trivisor: this build has no window")]
+        lines = [x for x in e.splitlines() if not x.startswith("trivisor: no window (")]
         if len(lines) != 1 or not lines[0].startswith("trivisor: error: "):
             raise Failure("stderr is not one error line: %r" % e[:400])
         if not re.search(says, lines[0]):
@@ -727,6 +733,8 @@ def main():
     files = Files()
     r = Run(os.path.abspath(a.program), files)
     r.manual = a.manual
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):  # where there is a session, a window is the default
+        os.environ.pop(name, None)
     os.environ.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
     cases = [(name, lambda args=args, status=status, says=says: r.bad(args, status, says))
              for name, args, status, says in BAD + bad_virtio.BAD]
