@@ -326,7 +326,8 @@ def fullscreen(d):
     d.others.append(manager)
     time.sleep(1)
     d.start()
-    before = d.geometry()[2:]
+    before = [720, 400]
+    d.until(lambda: d.geometry()[2:] == before, "window of 720x400")
     d.keys("ctrl+alt+f")
     d.until(lambda: d.geometry()[2:] == [1600, 900], "full screen")
     d.in_window(screen.times(d.shows(""), 2))
