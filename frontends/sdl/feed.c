@@ -37,6 +37,7 @@ static void draw(void *ctx, const void *data, u32 len)
              vm_engine(f->vm));
     vm_stats(f->vm, &stats);
     f->insns = stats.insns;
+    f->arrived = true;
     atomic_store(&f->out, false);
     f->ready(f->ctx);
 }

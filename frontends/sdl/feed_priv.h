@@ -28,6 +28,7 @@ struct feed {
     u32 *pixels; /* 0x00RRGGBB, room for max */
     size_t max;
     int width, height; /* of the screen, also when it has no room */
+    bool arrived;      /* a picture (or its size) that the window has not taken */
     bool drawn;        /* pixels are the screen as it is now */
     bool changed;      /* ... and differ from those drawn before */
     bool absolute;     /* the guest listens to the tablet */

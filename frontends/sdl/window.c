@@ -301,11 +301,15 @@ static void grow(struct feed *f, size_t n)
     }
 }
 
-/* A picture came back. */
+/* A picture came back, or somebody only wanted the window to look around: a picture is taken once,
+ * and not while the next one is being drawn. */
 static void take_picture(struct window *w)
 {
     struct feed *f = &w->feed;
     bool first = !w->width;
+    if (atomic_load(&f->out) || !f->arrived)
+        return;
+    f->arrived = false;
     if (f->absolute != w->absolute) {
         w->absolute = f->absolute;
         w->dx = w->dy = 0;
@@ -769,9 +773,8 @@ void window_close(struct window *w)
 {
     if (!w)
         return;
-    if (!w->status)
-        wake(w); /* before: afterwards there may be no SDL any more. It looks soon enough by itself.
-                  */
+    /* It looks ten times a second. An event would wake it at once, but race with the window's end.
+     */
     atomic_store(&w->end, true);
     pthread_join(w->thread, NULL);
     free(w->front);
