@@ -95,6 +95,10 @@ struct run_options {
 enum status options_parse(int argc, char **argv, struct run_options *o, struct error *err);
 void options_free(struct run_options *o);
 void options_help(FILE *f);
+/* A word of a list, up to a comma; "help" prints the list. For takers of options. */
+enum status one_of(struct run_options *o, const char *arg, const char *what,
+                   const char *const *list, struct error *err);
+enum status display_take(struct run_options *o, const char *arg, struct error *err);
 
 /* ---- drives (drive.c) ---- */
 /* Takes a -drive argument apart. */
@@ -105,6 +109,10 @@ void drive_free(struct drive_spec *d);
 /* Opens the images into the configuration; on failure none stays open. */
 enum status drives_open(struct run_options *o, struct error *err);
 void drives_close(struct vm_config *cfg);
+
+/* ---- speed (speed.c) ---- */
+/* -speed's argument: "8" (million instructions a second), "50%", "max". ST_INVAL, ST_RANGE. */
+enum status speed_parse(const char *text, struct vm_speed *out, struct error *err);
 
 /* ---- the terminal (term.c): the process has one ---- */
 /* Raw input when stdin is a terminal; what it was is restored by term_restore(), which signal

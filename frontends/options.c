@@ -33,9 +33,8 @@ static enum status unknown_word(struct error *err, const char *what, const char 
     return fail(err, ST_INVAL, "no %s '%s' ('help' lists them)", what, word);
 }
 
-/* A word of a list, up to a comma; "help" prints the list. */
-static enum status one_of(struct run_options *o, const char *arg, const char *what,
-                          const char *const *list, struct error *err)
+enum status one_of(struct run_options *o, const char *arg, const char *what,
+                   const char *const *list, struct error *err)
 {
     char word[64];
     if (!strcmp(arg, "help") || !strcmp(arg, "?")) {
@@ -386,20 +385,6 @@ static enum status take_nographic(struct run_options *o, const char *arg, struct
     return ST_OK;
 }
 
-static enum status take_display(struct run_options *o, const char *arg, struct error *err)
-{
-    static const char *const kinds[] = {"sdl", "none", NULL};
-    enum status st = one_of(o, arg, "display", kinds, err);
-    if (st || o->done)
-        return st;
-    const char *keys = strchr(arg, ',');
-    o->window = !strncmp(arg, "sdl", 3);
-    o->display_none = !o->window;
-    if (keys && !o->window)
-        return fail(err, ST_INVAL, "'%s': none takes no keys", arg);
-    return keys ? window_parse(keys + 1, &o->window_options, err) : ST_OK;
-}
-
 /* ---- time ----------------------------------------------------------------------------------- */
 static enum status take_icount(struct run_options *o, const char *arg, struct error *err)
 {
@@ -412,6 +397,11 @@ static enum status take_icount(struct run_options *o, const char *arg, struct er
     o->cfg.icount = true;
     o->cfg.icount_shift = (u32)shift;
     return ST_OK;
+}
+
+static enum status take_speed(struct run_options *o, const char *arg, struct error *err)
+{
+    return speed_parse(arg, &o->cfg.speed, err);
 }
 
 static enum status take_rtc(struct run_options *o, const char *arg, struct error *err)
@@ -589,7 +579,7 @@ static const struct option options[] = {
      "a byte stream that the guest has as /dev/virtio-ports/NAME"},
 
     {"nographic", NULL, CONSOLE, take_nographic, "no window; serial port 0 on the terminal"},
-    {"display", "sdl[,KEYS]|none", CONSOLE, take_display,
+    {"display", "sdl[,KEYS]|none", CONSOLE, display_take,
      "a window (the default in a graphical session) or none. KEYS:\n"
      "scale=smooth|sharp|integer, fullscreen=on|off, screenshots=FOLDER"},
     {"serial", "DEV", CONSOLE, take_serial,
@@ -600,6 +590,9 @@ static const struct option options[] = {
     {"rtc", "base=WHEN", TIME, take_rtc, "utc (default), localtime, 2006-06-17[T16:01:21]"},
     {"icount", "[SHIFT]", TIME, take_icount,
      "time follows instructions, 2^SHIFT ns each: runs repeat exactly"},
+    {"speed", "MIPS|N%|max", TIME, take_speed,
+     "at most so many million instructions a second, or so much of the host's\n"
+     "time, for old games (default max); with -icount, virtual time's pace"},
 
     {"no-reboot", NULL, RUN, take_no_reboot, "a reset ends the run"},
     {"gdb", "DEV", RUN, take_gdb,

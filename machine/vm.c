@@ -118,7 +118,7 @@ static void free_config(struct vm *vm)
 static u64 icount_now(void *ctx)
 {
     struct vm *vm = ctx;
-    return vm->cpu ? cpu_icount(vm->cpu) << vm->cfg.icount_shift : 0;
+    return vm->cpu ? speed_icount_ns(vm, cpu_icount(vm->cpu)) : 0;
 }
 
 static void clock_kick(void *ctx)
@@ -160,7 +160,7 @@ static enum status check_config(const struct vm_config *c, struct error *err)
         return fail(err, ST_INVAL, "a kernel and a ROM image cannot both be booted");
     if (c->icount_shift > 20)
         return fail(err, ST_INVAL, "icount shift must be 0 to 20");
-    return ST_OK;
+    return speed_check(c, err);
 }
 
 enum status vm_power_on(struct vm *vm, struct error *err)
@@ -188,6 +188,7 @@ enum status vm_new(const struct vm_config *c, struct vm **out, struct error *err
         return fail(err, ST_NOMEM, "out of memory");
     copy_config(vm, c);
     vm->insns_per_us = 100;
+    speed_init(vm);
     vm->inbox = inbox_new();
     vm->mem = space_new("memory", BIT64(52));
     vm->ports = space_new("ports", 65536);
@@ -268,12 +269,11 @@ static i64 slice_length(struct vm *vm)
     u64 next = clock_next(vm->clk), now = clock_now(vm->clk);
     u64 ns = next > now ? next - now : 0;
     if (vm->cfg.icount) {
-        u64 n = ((ns - (ns > 0)) >> vm->cfg.icount_shift) + 1;
-        return (i64)MIN(n, (u64)SLICE_MAX);
+        return (i64)MIN(speed_icount_insns(vm, ns), (u64)SLICE_MAX);
     }
     ns = MIN(ns, (u64)SLICE_NS);
     u64 n = ns * vm->insns_per_us / 1000;
-    return (i64)MAX(MIN(n, (u64)SLICE_MAX), (u64)SLICE_MIN);
+    return (i64)speed_slice(vm, MAX(MIN(n, (u64)SLICE_MAX), (u64)SLICE_MIN));
 }
 
 static void learn_speed(struct vm *vm, u64 insns, u64 ns)
@@ -341,6 +341,8 @@ enum vm_stop vm_run(struct vm *vm, struct error *err)
         clock_run(vm->clk);
         if (unlikely(vm->events) && handle_events(vm, &why, err))
             return why;
+        if (unlikely(vm->speed.free_at) && speed_rest(vm))
+            continue;
         enum cpu_exit e;
         if (unlikely(vm->debug.step)) {
             bool done;
@@ -360,6 +362,7 @@ enum vm_stop vm_run(struct vm *vm, struct error *err)
             }
             e = cpu_run(vm->cpu, slice);
             learn_speed(vm, vm->cpu->insns - n0, clock_now(vm->clk) - t0);
+            speed_spent(vm, t0, vm->cpu->insns - n0);
         }
         if (e == CPU_BREAK)
             return debug_stop(vm, VM_DEBUG_BREAK);

@@ -43,6 +43,14 @@ struct vm_bare {
     u16 gpr_set; /* which of them are given, bit n: gpr[n] */
 };
 
+/* How fast the guest's CPU may be, for software that expects a slow one; both given: the slower. */
+#define VM_SPEED_MIN 10000ull
+#define VM_SPEED_MAX 100000000000ull
+struct vm_speed {
+    u64 insns_per_sec; /* VM_SPEED_MIN..VM_SPEED_MAX; 0: no limit */
+    u32 percent;       /* of the time that the host would give it, 1..100; 0: no limit */
+};
+
 struct vm_config {
     const char *machine;   /* of vm_machines(); NULL: "pc" */
     const char *engine;    /* of vm_engines(), ",key=value" may follow (machine/views.h); NULL: the
@@ -68,6 +76,7 @@ struct vm_config {
     struct chardev *debugcon; /* port 0x402 (Bochs, SeaBIOS) and 0xe9 */
     bool icount;              /* virtual time follows executed instructions: deterministic */
     u32 icount_shift;         /* one instruction takes 2^shift ns */
+    struct vm_speed speed;    /* icount: virtual time follows insns_per_sec, with icount_shift 0 */
     i64 rtc_base_ns;          /* wall time at start, ns since 1970 UTC; <0: the host's now; icount:
                                  2000-01-01 */
     bool any_engine;          /* hypercalls name the interpreter whatever runs: lockstep */
@@ -107,6 +116,11 @@ void vm_stop(struct vm *vm);
 /* Any thread: as the power button (ACPI) and the reset button. */
 void vm_power_button(struct vm *vm);
 void vm_reset_button(struct vm *vm);
+
+/* Another speed from now on. Any thread. False: out of range, or with icount, where it is fixed
+ * when the machine is made. */
+bool vm_set_speed(struct vm *vm, struct vm_speed s);
+struct vm_speed vm_speed(const struct vm *vm); /* any thread */
 
 /* Input of a host thread, delivered on the VM's thread in order. */
 bool vm_post(struct vm *vm, void (*fn)(void *ctx, const void *data, u32 len), void *ctx,

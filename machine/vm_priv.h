@@ -16,6 +16,8 @@
 #include "machine/debug.h"
 #include "machine/vm.h"
 
+#include <stdatomic.h>
+
 enum { VM_MAX_DEVICES = 96 };
 
 struct acpi_blob;
@@ -74,7 +76,11 @@ struct vm {
         struct vm_debug_stop stop;
     } debug; /* debug.c */
     u64 halted_ns;
-    u64 insns_per_us; /* estimate of the CPU's speed, for slice lengths */
+    struct {
+        _Atomic u64 wanted; /* struct vm_speed, packed */
+        u64 free_at;        /* when the CPU has paid for what it did; 0: no limit */
+    } speed;                /* speed.c */
+    u64 insns_per_us;       /* estimate of the CPU's speed, for slice lengths */
 
     struct trace *trace;         /* NULL: nobody follows (machine/trace.c) */
     u64 stop_at;                 /* vm_stop_at; 0: never */
@@ -91,6 +97,20 @@ struct vm {
         struct vm_block_mark *marks; /* of the block shown last */
     } view;                          /* views.c */
 };
+
+/* ---- speed.c: a slower CPU --------------------------------------------------------------------
+ */
+enum status speed_check(const struct vm_config *c, struct error *err);
+void speed_init(struct vm *vm);
+/* Virtual time after so many instructions, and instructions (at least 1) until ns have passed. */
+u64 speed_icount_ns(const struct vm *vm, u64 insns);
+u64 speed_icount_insns(const struct vm *vm, u64 ns);
+/* A slice's length, cut short where the CPU is slow. */
+u64 speed_slice(const struct vm *vm, u64 slice);
+/* A slice of insns instructions that began at from_ns is over. */
+void speed_spent(struct vm *vm, u64 from_ns, u64 insns);
+/* True: the CPU had to rest, until then or until something happened; look at timers and input. */
+bool speed_rest(struct vm *vm);
 
 /* Adds a device to the VM's list; it owns it from now on. Returns d. */
 struct device *vm_add(struct vm *vm, struct device *d);

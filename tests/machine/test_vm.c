@@ -4,6 +4,7 @@
  */
 #include "tests/machine/machine_rig.h"
 #include <pthread.h>
+#include <time.h>
 
 Test(vm, configuration_errors)
 {
@@ -295,4 +296,90 @@ Test(vm, two_machines_in_one_process)
         cr_expect_eq(vm_exit_code(m[k].vm), k * 2 + 1);
         vm_free(m[k].vm);
     }
+}
+
+/* With icount a second of virtual time is as many instructions as were asked for, exactly. */
+Test(vm, speed_of_icount)
+{
+    static const u64 rates[] = {VM_SPEED_MIN, 333333, 4770000, 3000000000ull};
+    for (size_t k = 0; k < ARRAY_LEN(rates); k++) {
+        struct machine m;
+        struct code c = {0};
+        struct vm_stats st;
+        machine_init(&m);
+        m.cfg.icount_shift = 0;
+        m.cfg.speed.insns_per_sec = rates[k];
+        CODE(&c, 0xb9, 0xe8, 0x03, 0xe2, 0xfe); /* mov cx, 1000; loop $ */
+        quit16(&c, 0);
+        cr_expect_eq(run_rom(&m, &c), VM_STOP_EXIT);
+        vm_stats(m.vm, &st);
+        cr_expect(st.insns > 1000);
+        cr_expect_eq(st.run_ns, (u64)((u128)st.insns * 1000000000 / rates[k]), "rate %llu",
+                     (unsigned long long)rates[k]);
+        cr_expect_not(vm_set_speed(m.vm, (struct vm_speed){.insns_per_sec = 1000000}));
+        vm_free(m.vm);
+    }
+}
+
+static void *late_stopper(void *vm)
+{
+    struct timespec ts = {.tv_nsec = 40000000};
+    nanosleep(&ts, NULL);
+    return stopper(vm);
+}
+
+/* A limited CPU never runs ahead of its speed, however the host's time is. */
+Test(vm, speed_is_a_limit)
+{
+    static const struct vm_speed speeds[] = {{.insns_per_sec = 100000},
+                                             {.insns_per_sec = 2000000},
+                                             {.insns_per_sec = 500000, .percent = 100}};
+    struct machine m;
+    struct code c = {0};
+    struct file f;
+    machine_init(&m);
+    m.cfg.icount = false;
+    CODE(&c, 0xeb, 0xfe);
+    make_rom(&c);
+    file_write(&f, c.b, ROM_SIZE);
+    m.cfg.flat_path = f.path;
+    cr_assert_eq(machine_start(&m), ST_OK);
+    file_remove(&f);
+    for (size_t k = 0; k < ARRAY_LEN(speeds); k++) {
+        struct vm_stats a, b;
+        pthread_t t;
+        cr_expect(vm_set_speed(m.vm, speeds[k]));
+        cr_expect_eq(vm_speed(m.vm).insns_per_sec, speeds[k].insns_per_sec);
+        cr_expect_eq(vm_speed(m.vm).percent, speeds[k].percent);
+        vm_stats(m.vm, &a);
+        pthread_create(&t, NULL, late_stopper, m.vm);
+        cr_expect_eq(vm_run(m.vm, &m.err), VM_STOP_REQUEST);
+        pthread_join(t, NULL);
+        vm_stats(m.vm, &b);
+        /* what may be caught up on, a slice, and the end of a block */
+        u64 most = (b.run_ns - a.run_ns + 12000000) * speeds[k].insns_per_sec / 1000000000 + 100;
+        cr_expect(b.insns - a.insns <= most, "%llu of %llu",
+                  (unsigned long long)(b.insns - a.insns), (unsigned long long)most);
+    }
+    struct vm_stats all;
+    vm_stats(m.vm, &all);
+    cr_expect(all.insns > 0);
+    cr_expect_not(vm_set_speed(m.vm, (struct vm_speed){.percent = 101}));
+    cr_expect_not(vm_set_speed(m.vm, (struct vm_speed){.insns_per_sec = VM_SPEED_MIN - 1}));
+    cr_expect(vm_set_speed(m.vm, (struct vm_speed){0}));
+    vm_free(m.vm);
+}
+
+Test(vm, speed_errors)
+{
+    struct machine m;
+    machine_init(&m);
+    m.cfg.speed.percent = 50;
+    expect_error(&m, ST_INVAL, "with icount");
+    m.cfg.speed = (struct vm_speed){.insns_per_sec = 1000000};
+    expect_error(&m, ST_INVAL, "shift");
+    m.cfg.speed = (struct vm_speed){.insns_per_sec = 1};
+    expect_error(&m, ST_RANGE, "speed");
+    m.cfg.speed = (struct vm_speed){.percent = 101};
+    expect_error(&m, ST_RANGE, "speed");
 }
