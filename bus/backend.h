@@ -1,5 +1,6 @@
 /*
- * bus/backend.h - what a device sees of the host: disks, byte streams, networks, a screen, keys.
+ * bus/backend.h - what a device sees of the host: disks, byte streams, networks, screen, keys,
+ * sound.
  *
  * You are here: frontends/ (or machine/) implements these, devices use them. All calls are made
  * on the VM's thread; host threads hand input over through bus/inbox.h.
@@ -156,6 +157,44 @@ struct vsock_host {
     void (*sent)(void *ctx, int conn, size_t len); /* so many of the guest's bytes have left */
     void (*eof)(void *ctx, int conn); /* the host's side sends no more and takes no more */
     void *ctx;
+};
+
+/* ---- sound ------------------------------------------------------------------------------------
+ */
+/* One chip's way to the machine's mixer (machine/mixer.h), which makes it and calls upto(). The
+ * sound's time is the machine's clock: what is pushed says when it begins, and what begins where
+ * the frames before it ended goes on without a seam. */
+struct voice;
+struct voice_ops {
+    void (*push)(struct voice *v, u64 at, u32 rate, const i16 *frames, size_t n);
+};
+enum { VOICE_RATE_MIN = 3900000, VOICE_FULL = 65536 };
+struct voice {
+    const struct voice_ops *ops;
+    u32 left, right; /* volume, 0..VOICE_FULL; the chip's, at any time */
+    /* The chip's side, set when it is made; NULL: nothing yet, or gone. upto: push what there is
+     * until now (ns of the clock) and say until when all has been: less than now when the chip
+     * waits for its guest and will catch up. */
+    u64 (*upto)(void *ctx, u64 now);
+    void *ctx;
+};
+/* n frames of a left and a right sample each, the first at `at` (ns), `rate` of them in 1000 s
+ * (from VOICE_RATE_MIN up). v may be NULL: nobody listens. */
+static inline void voice_push(struct voice *v, u64 at, u32 rate, const i16 *frames, size_t n)
+{
+    if (v)
+        v->ops->push(v, at, rate, frames, n);
+}
+
+/* Where the mixer's sum goes: AUDIO_RATE frames (left, right) a second of the machine's clock, all
+ * of them, silence too, in portions of a few ms. Never blocks. VM's thread. */
+enum { AUDIO_RATE = 48000 };
+struct audio_sink;
+struct audio_sink_ops {
+    void (*play)(struct audio_sink *s, const i16 *frames, size_t n);
+};
+struct audio_sink {
+    const struct audio_sink_ops *ops;
 };
 
 /* ---- keyboard and mouse -------------------------------------------------------------------- */

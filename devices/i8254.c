@@ -47,6 +47,8 @@ struct i8254 {
     struct device dev;
     struct irq out0;
     struct clock *clk;
+    void (*watch)(void *ctx, u64 tick); /* counter 2's, for the speaker */
+    void *watch_ctx;
     struct timer timer;
     struct counter ch[3];
     u64 synced;  /* tick up to which counter 0's edges are in owed */
@@ -76,6 +78,12 @@ static u64 elapsed(const struct counter *c, u64 t)
     if (c->stopped)
         return c->held;
     return t > c->start ? t - c->start : 0;
+}
+
+static void tell(struct i8254 *s, const struct counter *c, u64 tick)
+{
+    if (s->watch && c == &s->ch[2])
+        s->watch(s->watch_ctx, tick);
 }
 
 static void load(struct counter *c, u64 at)
@@ -144,6 +152,7 @@ static void sync_counter(struct i8254 *s, int i, u64 t)
             if (i == 0)
                 s->owed += rises_between(c, from, base);
             from = base;
+            tell(s, c, base);
             load(c, base);
         }
     }
@@ -373,6 +382,7 @@ static void i8254_write(struct device *d, int region, u64 off, u64 val64, int si
     struct i8254 *s = (struct i8254 *)d;
     u8 val = (u8)val64;
     u64 t = sync(s);
+    tell(s, &s->ch[2], t);
     if (off < 3)
         write_counter(s, (int)off, val, t);
     else if (val >> 6 == 3)
@@ -486,6 +496,29 @@ u32 i8254_period(struct device *d, int counter)
     rearm(s);
     const struct counter *c = &s->ch[counter];
     return periodic(c) && !c->stopped ? c->n : 0;
+}
+
+void i8254_watch(struct device *d, void (*fn)(void *ctx, u64 tick), void *ctx)
+{
+    struct i8254 *s = (struct i8254 *)d;
+    s->watch = fn;
+    s->watch_ctx = ctx;
+}
+
+void i8254_sync(struct device *d)
+{
+    struct i8254 *s = (struct i8254 *)d;
+    sync(s);
+    rearm(s);
+}
+
+u32 i8254_high(const struct device *d, u64 tick, u32 n)
+{
+    const struct counter *c = &((const struct i8254 *)d)->ch[2];
+    u32 high = 0;
+    for (u32 k = 0; k < n; k++)
+        high += out_at(c, tick + k);
+    return high;
 }
 
 static void i8254_reset(struct device *d)

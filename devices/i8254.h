@@ -30,4 +30,13 @@ void i8254_set_gate(struct device *d, int counter, bool level);
  * square wave or rate generator, else 0. For the speaker. */
 u32 i8254_period(struct device *d, int counter);
 
+/* ---- for the speaker: counter 2's wave ---- */
+/* fn runs before counter 2 becomes another: until `tick` (of I8254_HZ, from time 0) the wave is
+ * what i8254_high() says now. One watcher. */
+void i8254_watch(struct device *d, void (*fn)(void *ctx, u64 tick), void *ctx);
+/* Brings the counters to now, which may call the watcher. */
+void i8254_sync(struct device *d);
+/* At how many of the n ticks from `tick` on OUT is high, as long as nothing changes. */
+u32 i8254_high(const struct device *d, u64 tick, u32 n);
+
 #endif

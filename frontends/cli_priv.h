@@ -9,6 +9,7 @@
 
 #include "base/status.h"
 #include "base/types.h"
+#include "frontends/audio/audio.h"
 #include "frontends/sdl/window.h"
 #include "machine/vm.h"
 
@@ -78,6 +79,7 @@ struct run_options {
     struct nic *nics[VM_MAX_NIC];
     int n_nics;
     bool no_nic; /* -nic none */
+    struct audio_spec audio;
     const char *name;
     const char *gdb; /* -gdb's argument */
     bool hold;       /* -S */

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <time.h>
 
-enum topic { MACHINE, BOOT, DRIVES, NETWORK, VIRTIO, CONSOLE, TIME, RUN, N_TOPICS };
+enum topic { MACHINE, BOOT, DRIVES, NETWORK, VIRTIO, CONSOLE, SOUND, TIME, RUN, N_TOPICS };
 
 struct option {
     const char *name;
@@ -385,6 +385,11 @@ static enum status take_nographic(struct run_options *o, const char *arg, struct
     return ST_OK;
 }
 
+static enum status take_audio(struct run_options *o, const char *arg, struct error *err)
+{
+    return audio_parse(arg, &o->audio, err);
+}
+
 /* ---- time ----------------------------------------------------------------------------------- */
 static enum status take_icount(struct run_options *o, const char *arg, struct error *err)
 {
@@ -507,7 +512,8 @@ static enum status take_help(struct run_options *o, const char *arg, struct erro
 /* ---- the table ------------------------------------------------------------------------------ */
 static const char *const topics[N_TOPICS] = {
     "Machine",        "Firmware and direct boot", "Disks", "Network",
-    "Virtio devices", "Console and serial ports", "Time",  "Running",
+    "Virtio devices", "Console and serial ports", "Sound", "Time",
+    "Running",
 };
 
 static const struct option options[] = {
@@ -586,6 +592,10 @@ static const struct option options[] = {
      "next serial port (up to 4): stdio, null, none, pty, file:PATH,\n"
      "unix:PATH[,server[,nowait]]"},
     {"debugcon", "DEV", CONSOLE, take_debugcon, "debug console (ports 0xe9 and 0x402), same DEVs"},
+
+    {"audio", "KIND", SOUND, take_audio,
+     "where sound goes: sdl[,latency=MS] (the default with a window), none\n"
+     "(else), wav:FILE"},
 
     {"rtc", "base=WHEN", TIME, take_rtc, "utc (default), localtime, 2006-06-17[T16:01:21]"},
     {"icount", "[SHIFT]", TIME, take_icount,

@@ -31,6 +31,7 @@ struct session {
     struct vsock_host *vsock;
     FILE *stats_json;
     struct window *window;
+    struct audio *audio;
     struct error no_window; /* why there is none, where one would be the default */
     bool can_pause;
 };
@@ -198,6 +199,23 @@ static enum status show(struct session *s, bool usual, struct error *err)
     return ST_OK;
 }
 
+/* Sound beside a window, unless something else was asked for; a host without is no error then. */
+static enum status hear(struct session *s, struct error *err)
+{
+    struct audio_spec spec = s->o.audio;
+    bool usual = spec.kind == AUDIO_USUAL;
+    struct error why;
+    if (usual)
+        spec.kind = s->window ? AUDIO_SDL : AUDIO_NONE;
+    enum status st = audio_open(&spec, &s->audio, &why);
+    if (st && usual)
+        log_info("%s: no sound", why.msg);
+    else if (st)
+        return fail(err, st, "-audio: %.480s", why.msg);
+    s->o.cfg.audio = audio_sink(s->audio);
+    return ST_OK;
+}
+
 static enum status start(struct session *s, struct error *err)
 {
     enum status st;
@@ -209,6 +227,8 @@ static enum status start(struct session *s, struct error *err)
         st = drives_open(&s->o, err);
     if (!st)
         st = show(s, s->can_pause, err);
+    if (!st)
+        st = hear(s, err);
     if (!st)
         st = open_streams(s, err);
     if (!st && s->o.vsock) {
@@ -273,6 +293,7 @@ static void finish(struct session *s)
     window_close(s->window);
     gdb_close(s->gdb);
     vm_free(s->vm);
+    audio_close(s->audio);
     vsock_close(s->vsock);
     drives_close(&s->o.cfg);
     for (int k = 0; k < s->n_streams; k++)
@@ -284,10 +305,14 @@ static void finish(struct session *s)
 }
 
 /* ---- the end -------------------------------------------------------------------------------- */
-static void print_stats(const struct vm *vm)
+static void print_stats(const struct session *s)
 {
+    const struct vm *vm = s->vm;
+    struct audio_counts sound = {0};
     struct vm_stats t;
     vm_stats(vm, &t);
+    if (s->audio)
+        audio_counts(s->audio, &sound);
     const struct {
         const char *name;
         u64 n;
@@ -300,7 +325,10 @@ static void print_stats(const struct vm *vm)
                 {"hypercalls", t.hypercalls},
                 {"TLB misses", t.tlb_misses},
                 {"blocks decoded", t.blocks_decoded},
-                {"blocks invalidated", t.block_invalidations}};
+                {"blocks invalidated", t.block_invalidations},
+                {"sound frames", sound.frames},
+                {"sound underruns", sound.underruns},
+                {"sound dropped", sound.dropped}};
     for (size_t k = 0; k < ARRAY_LEN(rows); k++)
         fprintf(stderr, "%-18s %20" PRIu64 "\n", rows[k].name, rows[k].n);
     views_print_stats(vm, stderr);
@@ -412,7 +440,7 @@ int run_with(int argc, char **argv, const struct run_hook *hook)
             io_stop(s->io);
             term_restore();
             if (s->o.stats)
-                print_stats(s->vm);
+                print_stats(s);
             write_stats_json(s);
             if (s->o.dump_block)
                 views_print_block(s->vm, s->o.dump_at, stdout);

@@ -32,6 +32,7 @@
 #include "devices/vga.h"
 #include "devices/virtio/virtio.h"
 #include "machine/acpi_tables.h"
+#include "machine/mixer.h"
 #include "machine/vga_font.h"
 #include "machine/vm_priv.h"
 
@@ -291,7 +292,8 @@ static void add_legacy_chips(struct vm *vm)
         vm->hpet = vm_add(vm, hpet_new(vm->mem, HPET_BASE, &h, vm->clk));
     }
     vm->pit = vm_add(vm, i8254_new(vm->ports, 0x40, isa(vm, 0), vm->clk));
-    vm_add(vm, port61_new(vm->ports, vm->pit, vm->clk));
+    vm->mixer = vm_add(vm, mixer_new(vm->clk, vm->cfg.audio));
+    vm_add(vm, port61_new(vm->ports, vm->pit, vm->clk, mixer_voice(vm->mixer)));
     vm->rtc = vm_add(vm, mc146818_new(vm->ports, isa(vm, 8), vm->clk));
     struct device *kbd = vm_add(vm, ps2_keyboard_new());
     struct device *mouse = vm_add(vm, ps2_mouse_new());

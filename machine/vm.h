@@ -71,6 +71,7 @@ struct vm_config {
     struct block *pv_disk[VM_MAX_PV_DISKS]; /* by hypercalls of personality trv; as ide */
     struct vm_virtio virtio;
     struct vm_nic nic[VM_MAX_NIC];
+    struct audio_sink *audio; /* borrowed until vm_free; NULL: nobody listens */
     char boot_order[8]; /* letters of enum vm_boot, first first; "" = "cda" */
     struct chardev *serial[VM_MAX_SERIAL];
     struct chardev *debugcon; /* port 0x402 (Bochs, SeaBIOS) and 0xe9 */

@@ -48,7 +48,7 @@ struct vm {
 
     /* chips the board talks to by name */
     struct device *pic, *pit, *rtc, *i8042, *port92, *ioapic, *fw_cfg, *vga, *pci, *pm, *fdc, *ide,
-        *hpet;
+        *hpet, *mixer;
     /* The board's: its ACPI tables, pointers not yet placed; and what firmware would have done when
      * a kernel is booted directly, after each reset. */
     void (*build_acpi)(const struct vm *vm, struct acpi_blob *blob);

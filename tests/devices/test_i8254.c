@@ -12,7 +12,7 @@ static void start(struct pit_rig *p)
 {
     rig_init(&p->r);
     p->pit = i8254_new(p->r.ports, 0x40, probe_irq(&p->r.irq), p->r.clk);
-    p->p61 = port61_new(p->r.ports, p->pit, p->r.clk);
+    p->p61 = port61_new(p->r.ports, p->pit, p->r.clk, NULL);
 }
 
 static void stop(struct pit_rig *p)
@@ -245,7 +245,7 @@ Test(i8254, late_edges_are_caught_up)
     p.r.clk = clock_new(CLOCK_ICOUNT, 0);
     clock_set_source(p.r.clk, late_now, &now);
     p.pit = i8254_new(p.r.ports, 0x40, probe_irq(&p.r.irq), p.r.clk);
-    p.p61 = port61_new(p.r.ports, p.pit, p.r.clk);
+    p.p61 = port61_new(p.r.ports, p.pit, p.r.clk, NULL);
     program(&p, 0, 0x04, 1193);
     u32 before = p.r.irq.rises;
     now = 50000000;

@@ -23,7 +23,7 @@ static void start(struct pc *p)
     rig_init(&p->r);
     p->pic = i8259_new(p->r.ports, probe_irq(&p->r.irq));
     p->pit = i8254_new(p->r.ports, 0x40, i8259_line(p->pic, 0), p->r.clk);
-    p->p61 = port61_new(p->r.ports, p->pit, p->r.clk);
+    p->p61 = port61_new(p->r.ports, p->pit, p->r.clk, NULL);
     p->rtc = mc146818_new(p->r.ports, i8259_line(p->pic, 8), p->r.clk);
     p->uart = uart16550_new(p->r.ports, 0x3f8, i8259_line(p->pic, 4), NULL, p->r.clk);
     p->kbd = ps2_keyboard_new();

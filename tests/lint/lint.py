@@ -176,6 +176,8 @@ def check_third_party(t):
             continue
         for style, name in t.includes(f):
             lib = name.split("/")[0]
+            if name.startswith("SDL2/SDL_"):
+                continue  # a part of it; SDL.h is all of it
             if style == "<" and lib in THIRD_PARTY:
                 users.setdefault(lib, set()).add(f)
     return ["%s is included by %s" % (lib, ", ".join(sorted(fs)))

@@ -1,0 +1,38 @@
+/*
+ * frontends/audio/audio.h - where the machine's sound goes: `trivisor run -audio`.
+ *
+ * You are here: run.c opens one before the machine is made and closes it after the machine is gone;
+ * the machine's mixer plays into its sink (bus/backend.h). docs/sound.md is for users.
+ */
+#ifndef FRONTENDS_AUDIO_AUDIO_H
+#define FRONTENDS_AUDIO_AUDIO_H
+
+#include "base/status.h"
+#include "bus/backend.h"
+
+struct audio_spec {
+    enum { AUDIO_USUAL, AUDIO_NONE, AUDIO_SDL, AUDIO_WAV } kind; /* usual: sdl beside a window */
+    const char *path;                                            /* of the WAV file */
+    u32 latency_ms; /* SDL: how much is kept ready; 0: AUDIO_LATENCY_MS */
+};
+enum { AUDIO_LATENCY_MS = 60 };
+
+struct audio_counts {
+    u64 frames;    /* that the machine played, AUDIO_RATE in a second */
+    u64 underruns; /* times that the host's sound card found nothing ready */
+    u64 dropped;   /* frames there was no room for */
+};
+
+struct audio; /* an open one */
+
+/* "none", "sdl[,latency=MS]" or "wav:FILE". The spec points into text. ST_INVAL. */
+enum status audio_parse(const char *text, struct audio_spec *out, struct error *err);
+
+/* *out is NULL for AUDIO_NONE. A file that cannot be written, a host without sound: ST_IO. */
+enum status audio_open(const struct audio_spec *spec, struct audio **out, struct error *err);
+struct audio_sink *audio_sink(struct audio *a); /* NULL for NULL */
+void audio_counts(const struct audio *a, struct audio_counts *out);
+/* After the machine is gone. Completes a file; false: it could not be written. NULL is fine. */
+bool audio_close(struct audio *a);
+
+#endif

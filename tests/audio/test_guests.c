@@ -1,0 +1,105 @@
+/*
+ * tests/audio/test_guests.c - ROMs that make a sound (roms/sound): what is heard has the frequency
+ * that the program asked for, on both engines, and twice the same.
+ */
+#include "tests/audio/audio_rig.h"
+#include "machine/vm.h"
+
+#include <unistd.h>
+
+/* Runs a ROM to its end, with time by instructions. */
+static void run(const char *name, const char *engine, struct tape *t,
+                void (*set)(struct vm_config *c))
+{
+    struct vm_config c;
+    struct vm *vm;
+    struct error err;
+    char path[512];
+    snprintf(path, sizeof(path), "%s/sound_%s.rom", SOUND_ROMS, name);
+    cr_assert_eq(access(path, R_OK), 0, "%s", path);
+    tape_init(t);
+    vm_config_init(&c);
+    c.ram_size = 4 * MIB;
+    c.icount = true;
+    c.icount_shift = 5;
+    c.engine = engine;
+    c.no_reboot = true;
+    c.audio = &t->sink;
+    c.flat_path = path;
+    if (set)
+        set(&c);
+    cr_assert_eq(vm_new(&c, &vm, &err), ST_OK, "%s", err.msg);
+    enum vm_stop why = vm_run(vm, &err);
+    cr_assert_eq(why, VM_STOP_EXIT, "%s: stop %d", name, why);
+    cr_assert_eq(vm_exit_code(vm), 1, "%s: exit %d", name, vm_exit_code(vm));
+    vm_free(vm);
+}
+
+static const char *const engine[] = {"interp", "bt"};
+
+static bool have(const char *name)
+{
+    for (const char *const *p = vm_engines(); *p; p++)
+        if (!strcmp(*p, name))
+            return true;
+    return false;
+}
+
+/* The same on each engine there is; the tape of the last is kept. */
+static void run_all(const char *name, struct tape *t, void (*set)(struct vm_config *c))
+{
+    struct tape first = {.frames = NULL};
+    for (size_t k = 0; k < ARRAY_LEN(engine); k++) {
+        if (!have(engine[k]))
+            continue;
+        run(name, engine[k], t, set);
+        if (first.frames) {
+            cr_expect_eq(first.n, t->n, "%s: %zu and %zu frames", name, first.n, t->n);
+            cr_expect(!memcmp(first.frames, t->frames, MIN(first.n, t->n) * 4),
+                      "%s: engines differ", name);
+            free(first.frames);
+        }
+        first = *t;
+    }
+}
+
+Test(guests, speaker)
+{
+    struct tape t;
+    size_t from, to;
+    run_all("speaker", &t, NULL);
+    cr_assert(heard(&t, 5500, &from, &to));
+    cr_expect(to - from > 14000 && to - from < 15000, "%zu frames: 0.3 s", to - from);
+    expect_tone(&t, 0, from + 2000, 8192, 1000.15, 6000); /* 1193182 / 1193 */
+    expect_tone(&t, 1, from + 2000, 8192, 1000.15, 6000);
+    /* a square wave: a third of it at three times the frequency, nothing at twice, and nothing in
+     * between, where folded harmonics would be */
+    double one = level(&t, 0, from + 2000, 8192, 1000.15);
+    cr_expect(fabs(level(&t, 0, from + 2000, 8192, 3000.45) / one - 1.0 / 3) < 0.02);
+    cr_expect_lt(level(&t, 0, from + 2000, 8192, 2000.3) / one, 0.01);
+    for (int hz = 1500; hz < 9000; hz += 1000)
+        cr_expect_lt(level(&t, 0, from + 2000, 8192, hz) / one, 0.002, "%d Hz: %f", hz,
+                     level(&t, 0, from + 2000, 8192, hz) / one);
+    free(t.frames);
+}
+
+Test(guests, speaker_by_program)
+{
+    struct tape t;
+    size_t from, to;
+    run_all("pwm", &t, NULL);
+    cr_assert(heard(&t, 1000, &from, &to));
+    expect_tone(&t, 0, from + 2000, 8192, 440.3, 5000);
+    free(t.frames);
+}
+
+Test(guests, speaker_retuned)
+{
+    struct tape t;
+    size_t from, to;
+    run_all("retune", &t, NULL);
+    cr_assert(heard(&t, 1000, &from, &to));
+    expect_tone(&t, 0, from + 2000, 8192, 700.2, 6000);
+    expect_tone(&t, 0, from + 16000, 8192, 1400.4, 6000);
+    free(t.frames);
+}
