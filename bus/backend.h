@@ -222,6 +222,8 @@ struct screen {
     /* Renders into pixels when it is at least the current size; always fills width and height.
      * Returns whether anything changed since the last call. */
     bool (*render)(void *ctx, u32 *pixels, size_t max_pixels, int *width, int *height);
+    /* For one who looks out of turn: the next render() says that something changed. */
+    bool stale;
 };
 
 #endif

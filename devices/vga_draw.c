@@ -318,12 +318,13 @@ static bool screen_render(void *ctx, u32 *pixels, size_t max_pixels, int *width,
     else
         draw_vga(s, pixels, w, h, dots);
     u64 sum = hash(pixels, n, ((u64)w << 32 | h) * 0x9e3779b97f4a7c15ull);
-    bool changed = sum != s->last_hash;
+    bool changed = sum != s->last_hash || s->screen.stale;
+    s->screen.stale = false;
     s->last_hash = sum;
     return changed;
 }
 
 void vga_draw_init(struct vga *s)
 {
-    s->screen = (struct screen){s, screen_text, screen_render};
+    s->screen = (struct screen){s, screen_text, screen_render, false};
 }

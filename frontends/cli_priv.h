@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "base/types.h"
 #include "frontends/audio/audio.h"
+#include "frontends/display/shot.h"
 #include "frontends/sdl/window.h"
 #include "machine/vm.h"
 
@@ -83,7 +84,9 @@ struct run_options {
     const char *name;
     const char *gdb; /* -gdb's argument */
     bool hold;       /* -S */
-    bool window;     /* -display sdl */
+    struct shot_spec shots[SHOT_MAX];
+    int n_shots;
+    bool window; /* -display sdl */
     struct window_options window_options;
     bool nographic, display_none, snapshot, stats, perfmap;
     const char *stats_json; /* the file, NULL: none */
@@ -101,6 +104,7 @@ void options_help(FILE *f);
 enum status one_of(struct run_options *o, const char *arg, const char *what,
                    const char *const *list, struct error *err);
 enum status display_take(struct run_options *o, const char *arg, struct error *err);
+enum status screenshot_take(struct run_options *o, const char *arg, struct error *err);
 
 /* ---- drives (drive.c) ---- */
 /* Takes a -drive argument apart. */

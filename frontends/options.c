@@ -588,6 +588,9 @@ static const struct option options[] = {
     {"display", "sdl[,KEYS]|none", CONSOLE, display_take,
      "a window (the default in a graphical session) or none. KEYS:\n"
      "scale=smooth|sharp|integer, fullscreen=on|off, screenshots=FOLDER"},
+    {"screenshot", "FILE[,after=S]", CONSOLE, screenshot_take,
+     "the screen at the end, or after S seconds of the guest's time, as PNG or\n"
+     ".ppm; also whenever SIGUSR2 comes"},
     {"serial", "DEV", CONSOLE, take_serial,
      "next serial port (up to 4): stdio, null, none, pty, file:PATH,\n"
      "unix:PATH[,server[,nowait]]"},

@@ -1,5 +1,5 @@
 /*
- * frontends/options_display.c - the words of -display.
+ * frontends/options_display.c - the words of -display and -screenshot.
  */
 #include "frontends/cli_priv.h"
 
@@ -17,4 +17,11 @@ enum status display_take(struct run_options *o, const char *arg, struct error *e
     if (keys && !o->window)
         return fail(err, ST_INVAL, "'%s': none takes no keys", arg);
     return keys ? window_parse(keys + 1, &o->window_options, err) : ST_OK;
+}
+
+enum status screenshot_take(struct run_options *o, const char *arg, struct error *err)
+{
+    if (o->n_shots == SHOT_MAX)
+        return fail(err, ST_INVAL, "at most %d screenshots", SHOT_MAX);
+    return shot_parse(arg, &o->shots[o->n_shots++], err);
 }

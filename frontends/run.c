@@ -32,6 +32,7 @@ struct session {
     FILE *stats_json;
     struct window *window;
     struct audio *audio;
+    struct shots *shots;
     struct error no_window; /* why there is none, where one would be the default */
     bool can_pause;
 };
@@ -74,6 +75,7 @@ static void catch_signals(void)
     sigemptyset(&toggle.sa_mask);
     sigaction(SIGUSR1, &toggle, NULL);
     signal(SIGPIPE, SIG_IGN);
+    shots_signal();
 }
 
 /* A shared folder's files may want many descriptors. */
@@ -259,6 +261,8 @@ static enum status start(struct session *s, struct error *err)
         if (st)
             fail(err, st, "-gdb: %.480s", why.msg);
     }
+    if (!st)
+        st = shots_start(s->o.shots, s->o.n_shots, s->vm, &s->shots, err);
     if (!st && s->window) {
         struct error why;
         st = window_start(s->window, s->vm, s->can_pause, &why);
@@ -292,6 +296,7 @@ static void finish(struct session *s)
     running = NULL;
     window_close(s->window);
     gdb_close(s->gdb);
+    shots_free(s->shots);
     vm_free(s->vm);
     audio_close(s->audio);
     vsock_close(s->vsock);
@@ -445,6 +450,8 @@ int run_with(int argc, char **argv, const struct run_hook *hook)
             if (s->o.dump_block)
                 views_print_block(s->vm, s->o.dump_at, stdout);
             status = status_of(s, why, &err);
+            if (!shots_end(s->shots) && status == STATUS_POWEROFF)
+                status = STATUS_HOST;
             gdb_ended(s->gdb, status);
         }
     }

@@ -240,6 +240,7 @@ void vm_free(struct vm *vm)
 {
     if (!vm)
         return;
+    alarms_free(vm);
     trace_free(vm);
     views_free(vm);
     for (int k = vm->n_devices - 1; k >= 0; k--)

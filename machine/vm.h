@@ -126,6 +126,9 @@ struct vm_speed vm_speed(const struct vm *vm); /* any thread */
 /* Input of a host thread, delivered on the VM's thread in order. */
 bool vm_post(struct vm *vm, void (*fn)(void *ctx, const void *data, u32 len), void *ctx,
              const void *data, u32 len);
+/* Calls fn once when the guest's time (vm_stats.run_ns) is ns or later, unless the machine is freed
+ * before. With icount always between the same two instructions. VM's thread. False: no memory. */
+bool vm_call_at(struct vm *vm, u64 ns, void (*fn)(void *ctx), void *ctx);
 struct input_sink *vm_input(struct vm *vm); /* VM's thread only (use vm_post) */
 struct screen *vm_screen(struct vm *vm);    /* VM's thread only; NULL: it has no display */
 

@@ -82,6 +82,7 @@ struct vm {
     } speed;                /* speed.c */
     u64 insns_per_us;       /* estimate of the CPU's speed, for slice lengths */
 
+    struct alarm *alarms;        /* alarm.c */
     struct trace *trace;         /* NULL: nobody follows (machine/trace.c) */
     u64 stop_at;                 /* vm_stop_at; 0: never */
     struct ledger ledger;        /* ledger.c: what exits cost */
@@ -97,6 +98,8 @@ struct vm {
         struct vm_block_mark *marks; /* of the block shown last */
     } view;                          /* views.c */
 };
+
+void alarms_free(struct vm *vm);
 
 /* ---- speed.c: a slower CPU --------------------------------------------------------------------
  */

@@ -1,6 +1,7 @@
 /*
  * frontends/gdb/monitor.c - what gdb's `monitor` command can ask of the machine.
  */
+#include "frontends/display/shot.h"
 #include "frontends/gdb/gdb_priv.h"
 
 #include <ctype.h>
@@ -33,6 +34,7 @@ static void cmd_help(struct gdb *g, const char *arg)
            "physical [on|off]     whether memory and new breakpoints are physical\n"
            "translate ADDR        physical address of a linear one (hexadecimal)\n"
            "msr NUMBER            a model-specific register (hexadecimal)\n"
+           "screendump FILE       the screen as PNG or .ppm\n"
            "reset                 the machine's reset; then: maintenance flush register-cache\n"
            "quit                  end the machine\n");
 }
@@ -85,6 +87,15 @@ static void cmd_msr(struct gdb *g, const char *arg)
     say(g, text);
 }
 
+static void cmd_screendump(struct gdb *g, const char *arg)
+{
+    struct error err;
+    if (shot_take(g->vm, arg, &err) != ST_OK) {
+        say(g, err.msg);
+        say(g, "\n");
+    }
+}
+
 static void cmd_reset(struct gdb *g, const char *arg)
 {
     struct error err;
@@ -105,7 +116,7 @@ void gdb_monitor(struct gdb *g, const char *command)
     } commands[] = {
         {"help", cmd_help},           {"info", cmd_info}, {"physical", cmd_physical},
         {"translate", cmd_translate}, {"msr", cmd_msr},   {"reset", cmd_reset},
-        {"system_reset", cmd_reset},  {"quit", cmd_quit},
+        {"system_reset", cmd_reset},  {"quit", cmd_quit}, {"screendump", cmd_screendump},
     };
     char text[256];
     size_t n = strlen(command), word;

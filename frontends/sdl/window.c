@@ -13,7 +13,7 @@
 #include <SDL2/SDL.h> /* first: it has a meaning of its own for our always_inline */
 
 #include "base/log.h"
-#include "frontends/sdl/feed_priv.h"
+#include "frontends/display/feed.h"
 #include "frontends/sdl/parts_priv.h"
 #include "machine/views.h"
 

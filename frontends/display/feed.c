@@ -1,10 +1,10 @@
 /*
- * frontends/sdl/feed.c - the window's requests, served on the VM's thread.
+ * frontends/display/feed.c - the window's requests, served on the VM's thread.
  *
  * What it is: functions that the VM's inbox calls between two slices of the guest, and those that
  * post them. What it is not: SDL's, or anybody's but one window's.
  */
-#include "frontends/sdl/feed_priv.h"
+#include "frontends/display/feed.h"
 #include "machine/views.h"
 
 #include <stdio.h>
@@ -22,6 +22,19 @@ struct key {
 };
 
 /* ---- on the VM's thread ---------------------------------------------------------------------- */
+static bool take_text(struct feed *f, struct screen *s)
+{
+    int cols = 0, rows = 0;
+    const u16 *cells = f->cells ? s->text(s->ctx, &cols, &rows, &f->cursor_x, &f->cursor_y) : NULL;
+    f->text = cells && cols > 0 && rows > 0 && cols * rows <= FEED_MAX_CELLS;
+    if (!f->text)
+        return false;
+    f->cols = cols;
+    f->rows = rows;
+    memcpy(f->cells, cells, (size_t)cols * (size_t)rows * sizeof(*cells));
+    return true;
+}
+
 static void draw(void *ctx, const void *data, u32 len)
 {
     struct feed *f = ctx;
@@ -29,8 +42,11 @@ static void draw(void *ctx, const void *data, u32 len)
     struct input_sink *in = vm_input(f->vm);
     struct vm_stats stats;
 
-    f->changed = s->render(s->ctx, f->pixels, f->max, &f->width, &f->height);
-    f->drawn = f->pixels && f->width > 0 && f->height > 0 &&
+    if (take_text(f, s))
+        f->changed = true;
+    else
+        f->changed = s->render(s->ctx, f->pixels, f->max, &f->width, &f->height);
+    f->drawn = !f->text && f->pixels && f->width > 0 && f->height > 0 &&
                (size_t)f->width * (size_t)f->height <= f->max;
     f->absolute = in && in->absolute && in->absolute(in->ctx);
     snprintf(f->engine, sizeof(f->engine), "%.*s", (int)strcspn(vm_engine(f->vm), ","),

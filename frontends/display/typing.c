@@ -1,10 +1,10 @@
 /*
- * frontends/sdl/typing.c - characters as keys of a US keyboard.
+ * frontends/display/typing.c - characters as keys of a US keyboard.
  *
  * What it is not: other layouts; a guest set to one gets other characters.
  * Manual: USB HID usage tables 1.4, page 7.
  */
-#include "frontends/sdl/parts_priv.h"
+#include "frontends/display/parts.h"
 
 #include <string.h>
 

@@ -1,13 +1,14 @@
 /*
- * frontends/sdl/feed_priv.h - what goes between the window's thread and the VM's.
+ * frontends/display/feed.h - what goes between a display's thread and the VM's.
  *
- * You are here: window.c asks and posts; feed.c answers on the VM's thread. Nothing here knows SDL.
+ * You are here: the window, VNC and the terminal ask and post; feed.c answers on the VM's thread.
+ * "The window" below is any of them. Nothing here knows SDL.
  *
  * Invariant: `out` says whose the picture is. While it is true the fields between the two lines
  * belong to the VM's thread, else to the window's.
  */
-#ifndef FRONTENDS_SDL_FEED_PRIV_H
-#define FRONTENDS_SDL_FEED_PRIV_H
+#ifndef FRONTENDS_DISPLAY_FEED_H
+#define FRONTENDS_DISPLAY_FEED_H
 
 #include "machine/vm.h"
 
@@ -16,7 +17,7 @@
 #include <stdatomic.h>
 
 /* A guest chooses its resolution; more than this is not shown. */
-enum { FEED_MAX_PIXELS = 16 << 20 };
+enum { FEED_MAX_PIXELS = 16 << 20, FEED_MAX_CELLS = 256 * 128 };
 
 struct feed {
     struct vm *vm;
@@ -32,6 +33,10 @@ struct feed {
     bool drawn;        /* pixels are the screen as it is now */
     bool changed;      /* ... and differ from those drawn before */
     bool absolute;     /* the guest listens to the tablet */
+    /* Where cells is not NULL, text modes come as characters and are not drawn. */
+    u16 *cells; /* room for FEED_MAX_CELLS of (char | attribute << 8), row after row */
+    bool text;
+    int cols, rows, cursor_x, cursor_y; /* no cursor: it is outside */
     char engine[32];
     u64 insns; /* executed so far */
     /* ---- end ---- */
