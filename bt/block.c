@@ -85,9 +85,7 @@ static void store_reg(struct xl *x, int reg)
     mem_modrm(x, reg);
 }
 
-/* S1: a target. S2: the block there, whose hot code runs at it; everything else is a way out to
- * the interpreter's handler of instruction k, with nothing changed. */
-static void find_block(struct xl *x, int k)
+void find_block(struct xl *x, int k, u32 key)
 {
     struct asm_buf *a = x->a;
     _Static_assert(sizeof(struct jc_entry) == 32 && offsetof(struct blocks, jc) == 0 &&
@@ -105,7 +103,7 @@ static void find_block(struct xl *x, int k)
     e_rex(a, false, 0, 0, S2);
     E(a, 0x81, 0x80 | 7 << 3 | (S2 & 7)); /* cmp dword [r15 + key], key */
     e4(a, offsetof(struct jc_entry, key));
-    e4(a, x->b->key);
+    e4(a, key);
     cold_add(x, e_jcc(a, CC_NE), COLD_MISS, k, 0);
     e_rm(a, false, OP_LOAD, S1, S2, offsetof(struct jc_entry, global));
     E(a, 0x65, 0x4e, 0x8b, 0x34, 0xf5); /* mov r14, gs:[r14 * 8 + gens] */
@@ -266,7 +264,7 @@ static bool emit_branch(struct xl *x, int k)
         }
         if (!target_operand(x, k))
             return false;
-        find_block(x, k);
+        find_block(x, k, x->b->key);
         e_rex(x->a, false, 0, 0, S2); /* jmp [r15 + hot]: an address of the executable mapping */
         E(x->a, 0xff, 0x80 | 4 << 3 | (S2 & 7));
         e4(x->a, offsetof(struct block, hot_rx));
@@ -280,7 +278,7 @@ static bool emit_branch(struct xl *x, int k)
         }
         if (!target_operand(x, k))
             return false;
-        find_block(x, k);
+        find_block(x, k, x->b->key);
         e_rm(x->a, true, OP_LOAD, S2, S2, offsetof(struct block, hot_rx));
         e_gs(x->a, true, OP_STORE, S2, offsetof(struct cpu, bt_scratch));
         push_imm(x, k, next_rip(x, i), COLD_TAIL);
@@ -290,7 +288,7 @@ static bool emit_branch(struct xl *x, int k)
         flags_to_mem(x);
         stack_slot(x, k, 0, false, COLD_TAIL);
         load_s1(x);
-        find_block(x, k);
+        find_block(x, k, x->b->key);
         move_sp(x, (x->bits64 ? 8 : 4) + (i->kind[0] == OP_IMM ? (u16)i->imm : 0));
         e_rex(x->a, false, 0, 0, S2);
         E(x->a, 0xff, 0x80 | 4 << 3 | (S2 & 7));
@@ -325,6 +323,8 @@ static void one(struct xl *x, int k)
         struct flag_state fl = x->fl;
         x->how[k] = BT_EMITTED;
         if (!(i->flags & INF_EXIT) && !x->t->cfg.helpers && emit_branch(x, k))
+            return;
+        if (!x->t->cfg.helpers && emit_syscall(x, k))
             return;
         if (!x->t->cfg.helpers && emit_system_end(x, k)) {
             edge(x, next_rip(x, i), &x->fl);

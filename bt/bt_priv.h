@@ -72,6 +72,8 @@ struct bt {
     u8 *site_fill[2][2]; /* [write][a miss counts] */
     u32 next_site[2];    /* [write] */
     u8 *load_regs, *slow, *edge_exit, *event, *tail, *refuse, *vec_enter;
+    u8 *seg_load[SEG_COUNT]; /* data segments; segload.c */
+    u8 *seg_writable;
 
     struct edge *edges;
     struct fault_site *faults;
@@ -246,7 +248,25 @@ bool mem_simple(const struct xl *x, const struct insn *i);
 /* LEA. Flags stay. */
 void mem_lea(struct xl *x, int k, const struct insn *i);
 
+/* S1: a target. S2: the block of that key there, whose hot code runs at it; everything else is a
+ * way out that leaves instruction k to its C function, with nothing changed. */
+void find_block(struct xl *x, int k, u32 key);
+
+/* ---- segload.c ---- */
+void make_segment_thunks(struct bt *t);
+/* MOV, POP: the block's last instruction. */
+bool emit_seg_move(struct xl *x, int k);
+bool emit_seg_pop(struct xl *x, int k);
+bool emit_verw(struct xl *x, int k);
+
+/* ---- syscall.c ---- */
+/* The block's last instruction that goes to another privilege level, and to the block there.
+ * False: not here, nothing was emitted. */
+bool emit_syscall(struct xl *x, int k);
+
 /* ---- system.c ---- */
+/* cpu->view and tlb become this view. Destroys S1; flags stay. */
+void e_view(struct asm_buf *a, int view);
 bool emit_system(struct xl *x, int k); /* false: not here, nothing was emitted */
 /* The same for what may change what the run loop watches, but rarely does; the block's edge
  * follows. */

@@ -292,6 +292,7 @@ static void make_thunks(struct bt *t)
     E(a, 0x85, 0xc0);
     regs(a, OP_LOAD);
     e1(a, 0xc3);
+    make_segment_thunks(t);
     CHECK(!a->full);
 }
 

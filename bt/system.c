@@ -11,6 +11,17 @@ static bool cpl0(const struct xl *x)
     return !(x->b->key & (KEY_USER | KEY_RING12));
 }
 
+void e_view(struct asm_buf *a, int view)
+{
+    E(a, 0x65, 0xc6, 0x04, 0x25); /* mov byte gs:[view], imm */
+    e4(a, offsetof(struct cpu, view));
+    e1(a, (u8)view);
+    e_gs(a, true, OP_LOAD, S1, offsetof(struct cpu, self));
+    e_lea(a, true, S1, S1, H_NONE, 0,
+          (i32)(offsetof(struct cpu, mmu.tlb) + (size_t)view * sizeof(((struct mmu *)0)->tlb[0])));
+    e_gs(a, true, OP_STORE, S1, offsetof(struct cpu, tlb));
+}
+
 /* op dword gs:[flsys], imm */
 static void change_flsys(struct xl *x, u8 digit, u32 imm)
 {
@@ -19,6 +30,23 @@ static void change_flsys(struct xl *x, u8 digit, u32 imm)
     e4(x->a, imm);
 }
 enum { DIGIT_OR = 1, DIGIT_AND = 4 };
+
+/* EFLAGS.AC and the view that follows from it: update_mode. */
+static void change_ac(struct xl *x, int k, bool on)
+{
+    struct asm_buf *a = x->a;
+    int first = x->n_cold;
+    flags_destroy(x);
+    if (!on) {
+        E(a, 0x65, 0xf7, 0x04, 0x25); /* test dword gs:[cr4], SMAP */
+        e4(a, offsetof(struct cpu, cr4));
+        e4(a, CR4_SMAP);
+        cold_add(x, e_jcc(a, CC_E), COLD_SLOW, k, 0);
+    }
+    change_flsys(x, on ? DIGIT_OR : DIGIT_AND, on ? FL_AC : ~(u32)FL_AC);
+    e_view(a, on ? VIEW_SUP_AC : VIEW_SUP);
+    cold_back(x, first);
+}
 
 /* ---- on the stack -----------------------------------------------------------------------------
  */
@@ -155,6 +183,16 @@ bool emit_system(struct xl *x, int k)
         e_gs(a, true, OP_STORE, S1, offsetof(struct cpu, kernel_gs_base));
         e_gs(a, true, OP_STORE, S2, gs);
         break;
+    case INSN_STAC:
+    case INSN_CLAC:
+        if (!cpl0(x))
+            return false;
+        change_ac(x, k, i->row == INSN_STAC);
+        break;
+    case INSN_VERW:
+        if (!emit_verw(x, k))
+            return false;
+        break;
     case INSN_MFENCE:
         E(a, 0x0f, 0xae, 0xf0);
         break;
@@ -197,6 +235,10 @@ bool emit_system_end(struct xl *x, int k)
     bool done = false;
     if (i->row == INSN_STI)
         done = sti(x, k);
+    else if (i->row == INSN_MOV_SEG)
+        done = emit_seg_move(x, k);
+    else if (i->row == INSN_POP_SEG)
+        done = emit_seg_pop(x, k);
     else if ((i->row == INSN_POPFD || i->row == INSN_POPFQ) && i->osize == stack_bytes(x))
         done = pop_flags(x, k);
     if (done)

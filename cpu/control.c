@@ -6,10 +6,8 @@
  */
 #include "cpu/exec_priv.h"
 
-void seg_derive(struct cpu *cpu, int s)
+static always_inline void derive(struct seg *sg, bool real)
 {
-    struct seg *sg = &cpu->seg[s];
-    bool real = !(cpu->cr0 & CR0_PE) || (cpu->flsys & FL_VM);
     u16 a = sg->attr;
     bool usable = (a & ATTR_P) && (a & ATTR_S);
     bool code = a & ATTR_X;
@@ -21,6 +19,16 @@ void seg_derive(struct cpu *cpu, int s)
         sg->rok = sg->wok = true;
     sg->rlimit = sg->rok ? sg->limit : 0;
     sg->full = sg->rok && sg->wok && sg->limit == 0xffffffff;
+}
+
+void seg_derive(struct cpu *cpu, int s)
+{
+    derive(&cpu->seg[s], !(cpu->cr0 & CR0_PE) || (cpu->flsys & FL_VM));
+}
+
+void seg_usable(struct seg *s)
+{
+    derive(s, false);
 }
 
 void seg_cache(struct cpu *cpu, int s)
@@ -75,6 +83,8 @@ void update_mode(struct cpu *cpu)
         cpu->view = (cpu->cr4 & CR4_SMAP) && !(cpu->flsys & FL_AC) ? VIEW_SUP : VIEW_SUP_AC;
 
     cpu->tlb = cpu->mmu.tlb[cpu->view];
+    cpu->sys_view = cpu->cr4 & CR4_SMAP ? VIEW_SUP : VIEW_SUP_AC;
+    cpu->sys_tlb = cpu->mmu.tlb[cpu->sys_view];
     if (cpu->view == VIEW_USER_AC)
         mmu_clear_sites(&cpu->mmu); /* of VIEW_USER */
     cpu->fpu_trap = cpu->cr0 & (CR0_EM | CR0_TS);

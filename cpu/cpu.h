@@ -114,6 +114,14 @@ struct seg {
     u8 rok, wok; /* plain expand-up segment that may be read / written */
     u8 full;     /* both, and 4 GiB long */
 };
+/* What the descriptor `raw` of the GDT's selector seg.sel loads into a data segment register at CPL
+ * 0, all checks passed and marked as accessed. Never out of date: a load reads the descriptor and
+ * compares. At place selector / 8 modulo SEG_KNOWN; seg.sel 0: nothing. */
+struct seg_known {
+    u64 raw;
+    struct seg seg;
+};
+enum { SEG_KNOWN = 16 };
 enum {
     ATTR_A = 1,
     ATTR_RW = 2,
@@ -219,6 +227,9 @@ struct cpu {
     bool avx_trap;         /* sse_trap, !OSXSAVE or XCR0 without AVX */
     struct tlb_entry *tlb; /* mmu.tlb[view] */
     struct seg seg[SEG_COUNT];
+    struct tlb_entry *sys_tlb; /* of the processor's own accesses: descriptors */
+    u8 sys_view;               /* enum mmu_view of them */
+    struct seg_known known[SEG_KNOWN];
 
     /* ---- system registers ---- */
     u64 cr0, cr2, cr3, cr4, efer, xcr0;

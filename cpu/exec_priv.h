@@ -357,6 +357,7 @@ static always_inline u64 branch_target(struct cpu *c, u64 target, int osize)
  */
 void seg_derive(struct cpu *cpu, int s); /* recompute its derived fields; update_mode() follows */
 void seg_cache(struct cpu *cpu, int s);  /* both */
+void seg_usable(struct seg *s);          /* the same fields, in protected mode */
 void load_seg(struct cpu *cpu, int s,
               u16 sel); /* MOV/POP/Lxx to ES SS DS FS GS: all modes, all checks */
 void load_ldtr(struct cpu *cpu, u16 sel);

@@ -71,6 +71,22 @@ void desc_mark_accessed(struct cpu *cpu, struct desc *d)
     d->hi |= 0x100;
 }
 
+void desc_remember(struct cpu *cpu, u16 sel, const struct desc *d)
+{
+    bool readable = desc_s(d) && (!desc_code(d) || (d->hi & 0x200));
+    bool any_level = desc_code(d) && desc_conforming(d);
+    if (!cpu_has(cpu, FEAT_I386) || cpu->mode == MODE_REAL || cpu->mode == MODE_V86)
+        return;
+    if (sel_null(sel) || (sel & 4) || !readable || !desc_p(d) || !(d->hi & 0x100) ||
+        (!any_level && (sel & 3) > desc_dpl(d)))
+        return;
+    struct seg_known *k = &cpu->known[sel / 8 % SEG_KNOWN];
+    k->raw = d->lo | (u64)d->hi << 32;
+    k->seg = (struct seg){
+        .sel = sel, .attr = desc_attr(d), .limit = desc_limit(d), .base = desc_base(d)};
+    seg_usable(&k->seg);
+}
+
 void desc_mark_busy(struct cpu *cpu, const struct desc *d, bool busy)
 {
     desc_change(cpu, d, busy ? 2 : 0, busy ? 0 : 2);
@@ -205,6 +221,7 @@ void load_seg(struct cpu *cpu, int s, u16 sel)
         cpu_raise_err(cpu, EX_NP, sel & 0xfffc);
     desc_mark_accessed(cpu, &d);
     seg_fill(cpu, s, sel, &d);
+    desc_remember(cpu, sel, &d);
 }
 
 static void fill_system(struct cpu *cpu, struct seg *sg, u16 sel, const struct desc *d, u32 upper)

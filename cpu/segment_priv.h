@@ -84,6 +84,9 @@ void desc_need(struct cpu *cpu, u16 sel, struct desc *d, int vec);
 u32 desc_upper(struct cpu *cpu, u16 sel, const struct desc *d, int vec);
 /* Sets the accessed bit in memory and in *d. */
 void desc_mark_accessed(struct cpu *cpu, struct desc *d);
+/* What loading this descriptor gives a data segment register goes into cpu->known, if it can be
+ * loaded at CPL 0 without a fault and without being marked. */
+void desc_remember(struct cpu *cpu, u16 sel, const struct desc *d);
 /* Sets or clears the busy bit of a TSS descriptor in memory. */
 void desc_mark_busy(struct cpu *cpu, const struct desc *d, bool busy);
 

@@ -300,7 +300,10 @@ void exec_verw(struct cpu *cpu, const struct insn *i)
     struct desc d;
     need_protected(cpu);
     u16 sel = read_selector(cpu, i, 0);
-    set_zf(cpu, visible(cpu, sel, &d) && desc_writable_data(&d));
+    bool yes = visible(cpu, sel, &d) && desc_writable_data(&d);
+    if (yes)
+        desc_remember(cpu, sel, &d);
+    set_zf(cpu, yes);
 }
 
 void exec_arpl(struct cpu *cpu, const struct insn *i)

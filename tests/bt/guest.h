@@ -64,16 +64,22 @@ struct guest {
     u64 size;
 };
 
-static inline struct guest guest_new(const u8 *image, const u8 *end, int bits, const char *engine)
+struct guest_setup {
+    int bits;
+    const char *cpu;
+};
+
+static inline struct guest guest_new_on(const u8 *image, const u8 *end, const struct guest_setup *s,
+                                        const char *engine)
 {
     struct guest g = {0};
     struct error err = {{0}};
     struct vm_bare bare = {
-        .image = image, .size = (u64)(end - image), .org = ORG, .entry = ORG, .bits = bits};
+        .image = image, .size = (u64)(end - image), .org = ORG, .entry = ORG, .bits = s->bits};
     struct vm_config c;
     vm_config_init(&c);
     c.ram_size = RAM;
-    c.cpu = "x86-64-v2";
+    c.cpu = s->cpu;
     c.engine = engine;
     c.icount = true;
     c.no_reboot = true;
@@ -83,6 +89,12 @@ static inline struct guest guest_new(const u8 *image, const u8 *end, int bits, c
     cr_assert_eq(st, ST_OK, "%s: %s", engine, err.msg);
     g.ram = vm_ram(g.vm, &g.size);
     return g;
+}
+
+static inline struct guest guest_new(const u8 *image, const u8 *end, int bits, const char *engine)
+{
+    struct guest_setup s = {.bits = bits, .cpu = "x86-64-v2"};
+    return guest_new_on(image, end, &s, engine);
 }
 
 static inline void guest_run(struct guest *g)
