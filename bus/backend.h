@@ -15,6 +15,27 @@
 
 /* ---- block: a disk, CD or floppy image ---------------------------------------------------- */
 struct block;
+
+/* Writes to an image that are kept in memory instead: address space of the image's size, of which
+ * only written 4 KiB chunks cost memory. Chunk c is bytes[c * 4096...], and bit c % 8 of
+ * have[c / 8] says that it was written. */
+enum { BLOCK_CHUNK = 4096 };
+struct block_kept {
+    u64 size; /* bytes of the image */
+    u8 *bytes, *have;
+};
+/* Nothing is written yet. False: no memory. */
+bool block_kept_init(struct block_kept *k, u64 size);
+void block_kept_fini(struct block_kept *k); /* twice is harmless */
+static inline bool block_kept_has(const struct block_kept *k, u64 chunk)
+{
+    return k->have[chunk / 8] >> (chunk % 8) & 1;
+}
+static inline void block_kept_mark(struct block_kept *k, u64 chunk)
+{
+    k->have[chunk / 8] |= (u8)(1 << (chunk % 8));
+}
+
 struct block_ops {
     /* [off, off+len) is inside the image; the wrappers below check. */
     enum status (*read)(struct block *b, u64 off, void *buf, size_t len);
@@ -27,6 +48,12 @@ struct block_ops {
     enum status (*discard)(struct block *b, u64 off, u64 len);
     /* ST_UNSUP: not that way here; zeros are written then. */
     enum status (*zero)(struct block *b, u64 off, u64 len, bool unmap);
+    /* What changes whenever the image's contents do (but by writes that are kept), however they are
+     * reached: the time of the last write in ns, as the host tells it. NULL: nobody knows. */
+    u64 (*changed)(struct block *b);
+    /* The writes kept in memory, all of them; whoever exchanges them changes the image. NULL, or
+     * returns NULL: writes go to the image. */
+    struct block_kept *(*kept)(struct block *b);
 };
 struct block {
     const struct block_ops *ops;
@@ -46,7 +73,9 @@ enum status block_writev(struct block *b, u64 off, const struct iovec *iov, int 
 enum status block_discard(struct block *b, u64 off, u64 len);
 /* The bytes become zeros; unmap: may become a hole in the file. */
 enum status block_zero(struct block *b, u64 off, u64 len, bool unmap);
-void block_close(struct block *b); /* NULL is allowed */
+void block_close(struct block *b);  /* NULL is allowed */
+u64 block_changed(struct block *b); /* 0: nobody knows */
+struct block_kept *block_kept(struct block *b);
 
 /* A raw image file or host block device. snapshot: writes stay in memory and are lost at close.
  * Locked (ST_BUSY): one writer, or any number of readers; a snapshot is a reader. Size 0 or not a

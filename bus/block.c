@@ -5,6 +5,7 @@
  * reaches an implementation before it is known to lie inside the image.
  */
 #include "bus/backend.h"
+#include "base/bits.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -115,41 +116,96 @@ void block_close(struct block *b)
         b->ops->close(b);
 }
 
-/* ---- in memory: address space for the whole image, memory for what is written ---------------- */
+u64 block_changed(struct block *b)
+{
+    return b->ops->changed ? b->ops->changed(b) : 0;
+}
+
+struct block_kept *block_kept(struct block *b)
+{
+    return b->ops->kept ? b->ops->kept(b) : NULL;
+}
+
+/* ---- writes kept in memory ------------------------------------------------------------------- */
+static u64 kept_bytes(u64 size)
+{
+    return align_up(MAX(size, 1u), BLOCK_CHUNK);
+}
+
+static u64 kept_bitmap(u64 size)
+{
+    return kept_bytes(size) / BLOCK_CHUNK / 8 + 1;
+}
+
+static u8 *reserve(u64 size)
+{
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                   -1, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
+bool block_kept_init(struct block_kept *k, u64 size)
+{
+    *k = (struct block_kept){.size = size};
+    k->bytes = reserve(kept_bytes(size));
+    k->have = reserve(kept_bitmap(size));
+    if (k->bytes && k->have)
+        return true;
+    block_kept_fini(k);
+    return false;
+}
+
+void block_kept_fini(struct block_kept *k)
+{
+    if (k->bytes)
+        munmap(k->bytes, kept_bytes(k->size));
+    if (k->have)
+        munmap(k->have, kept_bitmap(k->size));
+    k->bytes = k->have = NULL;
+}
+
+/* ---- an image that is nothing else ----------------------------------------------------------- */
 struct mem {
     struct block b;
-    u8 *data;
+    struct block_kept kept;
 };
 
 static enum status mem_read(struct block *b, u64 off, void *buf, size_t len)
 {
-    memcpy(buf, ((struct mem *)b)->data + off, len);
+    memcpy(buf, ((struct mem *)b)->kept.bytes + off, len);
     return ST_OK;
 }
 
 static enum status mem_write(struct block *b, u64 off, const void *buf, size_t len)
 {
-    memcpy(((struct mem *)b)->data + off, buf, len);
+    struct block_kept *k = &((struct mem *)b)->kept;
+    for (u64 c = off / BLOCK_CHUNK; len && c <= (off + len - 1) / BLOCK_CHUNK; c++)
+        block_kept_mark(k, c);
+    memcpy(k->bytes + off, buf, len);
     return ST_OK;
 }
 
 static void mem_close(struct block *b)
 {
     struct mem *m = (struct mem *)b;
-    munmap(m->data, m->b.size ? m->b.size : 1);
+    block_kept_fini(&m->kept);
     free(m);
 }
 
-static const struct block_ops mem_ops = {.read = mem_read, .write = mem_write, .close = mem_close};
+static struct block_kept *mem_kept(struct block *b)
+{
+    return &((struct mem *)b)->kept;
+}
+
+static const struct block_ops mem_ops = {
+    .read = mem_read, .write = mem_write, .close = mem_close, .kept = mem_kept};
 
 struct block *block_new_mem(u64 size)
 {
     struct mem *m = calloc(1, sizeof(*m));
     if (!m)
         return NULL;
-    m->data = mmap(NULL, size ? size : 1, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (m->data == MAP_FAILED) {
+    if (!block_kept_init(&m->kept, size)) {
         free(m);
         return NULL;
     }

@@ -23,11 +23,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SECTOR = 512, CHUNK = 4096 };
+enum { SECTOR = 512, CHUNK = BLOCK_CHUNK };
 
 /* IDE's 48-bit sector numbers reach this far. */
 #define MAX_BYTES (1ull << 57)
@@ -36,19 +35,9 @@ struct raw {
     struct block b;
     int fd;
     u64 bytes; /* of the file when it was opened: b.size is this rounded up */
-    u8 *over;  /* the overlay, NULL when writes go to the file */
-    u8 *have;  /* one bit a chunk */
+    bool over; /* writes are kept in memory */
+    struct block_kept kept;
 };
-
-static u64 map_bytes(const struct raw *r)
-{
-    return align_up(r->b.size, CHUNK);
-}
-
-static u64 bitmap_bytes(const struct raw *r)
-{
-    return map_bytes(r) / CHUNK / 8 + 1;
-}
 
 /* ---- the file ------------------------------------------------------------------------------- */
 static enum status host_error(struct raw *r, const char *what, u64 off)
@@ -98,8 +87,7 @@ static enum status file_write(struct raw *r, u64 off, const u8 *buf, size_t len)
 /* ---- the overlay ---------------------------------------------------------------------------- */
 static bool chunk_written(const struct raw *r, u64 off)
 {
-    u64 c = off / CHUNK;
-    return r->have[c / 8] >> (c % 8) & 1;
+    return block_kept_has(&r->kept, off / CHUNK);
 }
 
 static enum status raw_read(struct block *b, u64 off, void *buf, size_t len)
@@ -116,7 +104,7 @@ static enum status raw_read(struct block *b, u64 off, void *buf, size_t len)
             end += CHUNK;
         size_t n = MIN(len, end - off);
         if (mine) {
-            memcpy(out, r->over + off, n);
+            memcpy(out, r->kept.bytes + off, n);
         } else {
             enum status st = file_read(r, off, out, n);
             if (st)
@@ -141,13 +129,13 @@ static enum status raw_write(struct block *b, u64 off, const void *buf, size_t l
         if (!chunk_written(r, off)) {
             size_t whole = MIN((u64)CHUNK, r->b.size - start);
             if (n < whole) {
-                enum status st = file_read(r, start, r->over + start, whole);
+                enum status st = file_read(r, start, r->kept.bytes + start, whole);
                 if (st)
                     return st;
             }
-            r->have[start / CHUNK / 8] |= (u8)(1 << (start / CHUNK % 8));
+            block_kept_mark(&r->kept, start / CHUNK);
         }
-        memcpy(r->over + off, in, n);
+        memcpy(r->kept.bytes + off, in, n);
         in += n;
         off += n;
         len -= n;
@@ -217,16 +205,30 @@ static enum status raw_flush(struct block *b)
 static void raw_close(struct block *b)
 {
     struct raw *r = (struct raw *)b;
-    if (r->over)
-        munmap(r->over, map_bytes(r));
-    if (r->have)
-        munmap(r->have, bitmap_bytes(r));
+    block_kept_fini(&r->kept);
     if (r->fd >= 0)
         close(r->fd); /* and with it the lock */
     free(r);
 }
 
+static u64 raw_changed(struct block *b)
+{
+    struct raw *r = (struct raw *)b;
+    struct stat st;
+    if (fstat(r->fd, &st) < 0 || !S_ISREG(st.st_mode))
+        return 0; /* what writes to a device does not show there */
+    return (u64)st.st_mtim.tv_sec * 1000000000u + (u64)st.st_mtim.tv_nsec;
+}
+
+static struct block_kept *raw_kept(struct block *b)
+{
+    struct raw *r = (struct raw *)b;
+    return r->over ? &r->kept : NULL;
+}
+
 static const struct block_ops raw_ops = {
+    .changed = raw_changed,
+    .kept = raw_kept,
     .read = raw_read,
     .write = raw_write,
     .flush = raw_flush,
@@ -238,13 +240,6 @@ static const struct block_ops raw_ops = {
 };
 
 /* ---- opening -------------------------------------------------------------------------------- */
-static u8 *reserve(u64 size)
-{
-    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                   -1, 0);
-    return p == MAP_FAILED ? NULL : p;
-}
-
 static enum status open_file(struct raw *r, const char *path, bool write, struct error *err)
 {
     struct stat st;
@@ -320,9 +315,8 @@ enum status block_open_raw(const char *path, bool readonly, bool snapshot, struc
     if (!st) {
         r->b.size = align_up(r->bytes, SECTOR);
         if (snapshot && !readonly) {
-            r->over = reserve(map_bytes(r));
-            r->have = reserve(bitmap_bytes(r));
-            if (!r->over || !r->have)
+            r->over = block_kept_init(&r->kept, r->b.size);
+            if (!r->over)
                 st = fail(err, ST_NOMEM, "%s: no room for a snapshot of %llu MiB", path,
                           (unsigned long long)(r->b.size / MIB));
         }

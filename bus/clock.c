@@ -234,3 +234,11 @@ void clock_warp(struct clock *c, u64 to)
     if (to > now)
         c->warp += to - now;
 }
+
+void clock_set(struct clock *c, u64 now, u64 wall_epoch)
+{
+    c->wall_epoch = wall_epoch;
+    c->fake = now;
+    c->base = (c->paused ? c->paused_at : host_ns()) - now;
+    c->warp = now - (c->source ? c->source(c->source_ctx) : 0);
+}

@@ -48,6 +48,9 @@ void clock_pause(struct clock *clk);           /* time stands still; nests not *
 void clock_resume(struct clock *clk);
 void clock_advance(struct clock *clk, u64 ns); /* CLOCK_FAKE: moves time, firing timers in order */
 void clock_warp(struct clock *clk, u64 to);    /* CLOCK_ICOUNT: skip idle time to `to` */
+/* After a restore: it is now_ns, whatever it was, and goes on from there; timers stay as they are.
+ * A clock that is paused stays so. */
+void clock_set(struct clock *clk, u64 now_ns, u64 wall_epoch_ns);
 
 u64 clock_next(struct clock *clk); /* nearest deadline, or CLOCK_NEVER */
 void clock_run(struct clock *clk); /* fires every timer that is due now; callbacks may

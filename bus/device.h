@@ -15,6 +15,7 @@
 
 struct device;
 struct field;
+struct ram;
 
 struct device_ops {
     const char *name; /* the chip's, lower case: "i8254" */
@@ -34,9 +35,15 @@ struct device_ops {
     /* Fields that save, restore, migration and `info` use; ends with FIELD_END. May be NULL. */
     const struct field *state;
 
-    /* After a restore: check and repair what the fields say (they are hostile), recompute caches,
+    /* After a restore, when the fields of all devices and of the CPU are there and lines are at the
+     * levels they had: check and repair what the fields say (they are hostile), recompute caches,
      * re-arm timers, drive irq lines. Returns false to refuse the state. May be NULL. */
     bool (*loaded)(struct device *d);
+
+    /* Memory of the device's own that is state too: whole 4 KiB pages, fixed size. NULL: none. */
+    struct ram *(*memory)(struct device *d);
+
+    u32 state_version; /* of `state`: counts up when a field's meaning changes */
 
     /* Frees the device and disarms its timers. Its mappings are already gone. */
     void (*destroy)(struct device *d);
@@ -76,7 +83,8 @@ struct field {
     {                                                                                              \
 #m, offsetof(type, m), FIELD_SIZE_(type, m), 1, FIELD_BYTES                                \
     }
-/* A struct timer: saves whether it is armed and its deadline. */
+/* A struct timer: saves whether it is armed, its deadline and its place among equal ones. It is
+ * armed again before `loaded` is called. */
 #define FIELD_T(type, m)                                                                           \
     {                                                                                              \
 #m, offsetof(type, m), FIELD_SIZE_(type, m), 1, FIELD_TIMER                                \

@@ -9,6 +9,18 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+int ram_new_file(const struct ram *ram)
+{
+    int fd = memfd_create("trivisor-ram", MFD_CLOEXEC);
+    if (fd >= 0 && ftruncate(fd, (off_t)ram->size) < 0) {
+        int e = errno;
+        close(fd);
+        errno = e;
+        return -1;
+    }
+    return fd;
+}
+
 enum status ram_new(u64 size, struct ram **out, struct error *err)
 {
     if (!size || (size & ~PAGE_MASK))
@@ -17,8 +29,8 @@ enum status ram_new(u64 size, struct ram **out, struct error *err)
     if (!ram)
         return fail(err, ST_NOMEM, "out of memory for guest RAM");
     ram->size = size;
-    ram->fd = memfd_create("trivisor-ram", MFD_CLOEXEC);
-    if (ram->fd < 0 || ftruncate(ram->fd, (off_t)size) < 0)
+    ram->fd = ram_new_file(ram);
+    if (ram->fd < 0)
         goto bad;
     void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, ram->fd, 0);
     if (p == MAP_FAILED)
@@ -51,6 +63,20 @@ void ram_free(struct ram *ram)
     if (ram->fd >= 0)
         close(ram->fd);
     free(ram);
+}
+
+enum status ram_exchange(struct ram *ram, int *fd, struct error *err)
+{
+    if (ram->fd < 0)
+        return fail(err, ST_UNSUP, "memory that is shared with nobody cannot be exchanged");
+    if (mmap(ram->base, ram->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED,
+             *fd, 0) == MAP_FAILED)
+        return fail(err, ST_NOMEM, "cannot map guest RAM: %s", strerror(errno));
+    madvise(ram->base, ram->size, MADV_HUGEPAGE);
+    int old = ram->fd;
+    ram->fd = *fd;
+    *fd = old;
+    return ST_OK;
 }
 
 void ram_note_write(struct ram *ram, u64 off, u64 len)

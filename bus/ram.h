@@ -34,6 +34,12 @@ enum status ram_new(u64 size, struct ram **out, struct error *err);
  * nobody else may have mapped the memfd. */
 enum status ram_make_private(struct ram *ram, struct error *err);
 void ram_free(struct ram *ram);
+/* A memfd of the same size (sealed by nobody, all zeros) for ram_exchange(); -1: errno says why. */
+int ram_new_file(const struct ram *ram);
+/* The contents become those of the memfd, all at once and at the same address, and *fd the memfd
+ * with those that were there: doing it again undoes it. Nobody is told: the caller has CPUs forget
+ * what they cache. ST_UNSUP after ram_make_private(). */
+enum status ram_exchange(struct ram *ram, int *fd, struct error *err);
 
 /* Call before or after changing RAM bytes by anything that is not a CPU's fast path; the range may
  * span pages. Notifies the code hook and dirty log. */

@@ -166,7 +166,7 @@ void write_cr3(struct cpu *cpu, u64 v)
     TRACE(cpu, TRACE_CR, 3, v, 0);
 }
 
-static u32 cr4_known(const struct cpu *cpu)
+u32 cr4_known(const struct cpu *cpu)
 {
     static const struct {
         u32 bit;

@@ -409,6 +409,7 @@ void debug_trap(struct cpu *cpu);
 
 /* ---- local APIC (cpu/lapic.c) -------------------------------------------------------------------
  */
+u32 cr4_known(const struct cpu *cpu); /* bits of CR4 that this model has */
 struct lapic *lapic_new(struct cpu *cpu, struct clock *clk);
 void lapic_free(struct lapic *l);
 void lapic_reset(struct lapic *l);
@@ -421,6 +422,7 @@ void lapic_set_lint0(struct lapic *l, bool level);
 bool lapic_read_msr(struct lapic *l, u32 msr, u64 *v); /* x2APIC range */
 bool lapic_write_msr(struct lapic *l, u32 msr, u64 v);
 void lapic_set_base(struct lapic *l, u64 base);
+void lapic_place(struct lapic *l); /* where cpu->apic_base says, nothing else changes */
 u64 lapic_tpr(const struct lapic *l); /* the 8-bit TPR register; CR8 is its upper half */
 void lapic_set_tpr(struct lapic *l, u64 tpr);
 void lapic_set_deadline(struct lapic *l, u64 tsc); /* IA32_TSC_DEADLINE */

@@ -648,15 +648,21 @@ bool lapic_write_msr(struct lapic *l, u32 msr, u64 v)
 }
 
 /* ---- life ----------------------------------------------------------------------------------- */
+void lapic_place(struct lapic *l)
+{
+    struct cpu *cpu = l->cpu;
+    bool mapped = hw_enabled(l) && !x2apic(l);
+    cpu->mmu.local_page = mapped ? cpu->apic_base & 0x000ffffffffff000 : ~0ull;
+    cpu->mmu.local_dev = mapped ? &l->dev : NULL;
+    mmu_flush_all(&cpu->mmu);
+}
+
 void lapic_set_base(struct lapic *l, u64 base)
 {
     struct cpu *cpu = l->cpu;
     bool was_x2 = x2apic(l);
     cpu->apic_base = base;
-    bool mapped = hw_enabled(l) && !x2apic(l);
-    cpu->mmu.local_page = mapped ? base & 0x000ffffffffff000 : ~0ull;
-    cpu->mmu.local_dev = mapped ? &l->dev : NULL;
-    mmu_flush_all(&cpu->mmu);
+    lapic_place(l);
     if (x2apic(l) != was_x2)
         l->icr_high = 0;
     if (!hw_enabled(l)) { /* loses its state; enabled again it is as after reset */
@@ -707,33 +713,22 @@ static bool state_loaded(struct device *d)
     l->timer_start = MIN(l->timer_start, clock_now(l->clk));
     l->irr[0] &= 0xffff0000;
     l->isr[0] &= 0xffff0000;
-    timer_update(l);
     cpu_update_intr(l->cpu);
-    return true;
+    return true; /* the timer is armed as it was: at another moment than timer_update() would say */
 }
 
 static const struct field state[] = {
-    FIELD_U(struct lapic, id),
-    FIELD_U(struct lapic, tpr),
-    FIELD_U(struct lapic, ldr),
-    FIELD_U(struct lapic, dfr),
-    FIELD_U(struct lapic, svr),
-    FIELD_U(struct lapic, esr),
-    FIELD_U(struct lapic, esr_latch),
-    FIELD_U(struct lapic, icr),
-    FIELD_U(struct lapic, icr_high),
-    FIELD_A(struct lapic, lvt),
-    FIELD_A(struct lapic, isr),
-    FIELD_A(struct lapic, tmr),
-    FIELD_A(struct lapic, irr),
-    FIELD_U(struct lapic, timer_init),
-    FIELD_U(struct lapic, timer_div),
-    FIELD_U(struct lapic, timer_start),
-    FIELD_U(struct lapic, deadline),
-    FIELD_B(struct lapic, lint0),
-    FIELD_B(struct lapic, extint),
-    FIELD_B(struct lapic, lent),
-    FIELD_END,
+    FIELD_U(struct lapic, id),        FIELD_U(struct lapic, tpr),
+    FIELD_U(struct lapic, ldr),       FIELD_U(struct lapic, dfr),
+    FIELD_U(struct lapic, svr),       FIELD_U(struct lapic, esr),
+    FIELD_U(struct lapic, esr_latch), FIELD_U(struct lapic, icr),
+    FIELD_U(struct lapic, icr_high),  FIELD_A(struct lapic, lvt),
+    FIELD_A(struct lapic, isr),       FIELD_A(struct lapic, tmr),
+    FIELD_A(struct lapic, irr),       FIELD_U(struct lapic, timer_init),
+    FIELD_U(struct lapic, timer_div), FIELD_U(struct lapic, timer_start),
+    FIELD_U(struct lapic, deadline),  FIELD_B(struct lapic, lint0),
+    FIELD_B(struct lapic, extint),    FIELD_B(struct lapic, lent),
+    FIELD_T(struct lapic, timer),     FIELD_END,
 };
 
 static void destroy(struct device *d)

@@ -276,17 +276,13 @@ static void pm_destroy(struct device *d)
     free(s);
 }
 
-static const struct field pm_state[] = {PCI_FIELDS(struct acpi_pm, pci),
-                                        FIELD_U(struct acpi_pm, sts),
-                                        FIELD_U(struct acpi_pm, en),
-                                        FIELD_U(struct acpi_pm, cnt),
-                                        FIELD_U(struct acpi_pm, smi_cmd),
-                                        FIELD_U(struct acpi_pm, smi_data),
-                                        FIELD_A(struct acpi_pm, gpe_sts),
-                                        FIELD_A(struct acpi_pm, gpe_en),
-                                        FIELD_U(struct acpi_pm, half),
-                                        FIELD_A(struct acpi_pm, smb),
-                                        FIELD_END};
+static const struct field pm_state[] = {
+    PCI_FIELDS(struct acpi_pm, pci),   FIELD_U(struct acpi_pm, sts),
+    FIELD_U(struct acpi_pm, en),       FIELD_U(struct acpi_pm, cnt),
+    FIELD_U(struct acpi_pm, smi_cmd),  FIELD_U(struct acpi_pm, smi_data),
+    FIELD_A(struct acpi_pm, gpe_sts),  FIELD_A(struct acpi_pm, gpe_en),
+    FIELD_U(struct acpi_pm, half),     FIELD_A(struct acpi_pm, smb),
+    FIELD_T(struct acpi_pm, overflow), FIELD_END};
 
 static const struct device_ops pm_ops = {.name = "acpi_pm",
                                          .reset = pm_reset,

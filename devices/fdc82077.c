@@ -404,6 +404,12 @@ enum fdc_drive fdc82077_cmos_type(const struct device *d, int drive)
     return ((const struct fdc *)d)->drv[drive].type;
 }
 
+struct block *fdc82077_medium(const struct device *d, int drive)
+{
+    CHECK(drive >= 0 && drive < FDC_DRIVES);
+    return ((const struct fdc *)d)->drv[drive].blk;
+}
+
 void fdc82077_eject(struct device *d, int drive)
 {
     struct fdc *s = (struct fdc *)d;

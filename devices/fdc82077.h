@@ -32,6 +32,7 @@ enum fdc_drive fdc82077_cmos_type(const struct device *d, int drive);
  * odd size is taken for a 1.44 MB (2.88 MB) disk whose rest reads as zeros. ST_FORMAT when it is
  * larger (blk stays the caller's then). */
 enum status fdc82077_insert(struct device *d, int drive, struct block *blk, struct error *err);
+struct block *fdc82077_medium(const struct device *d, int drive); /* NULL: none; the drive's */
 void fdc82077_eject(struct device *d, int drive); /* closes the block; no-op when empty */
 
 #endif

@@ -358,7 +358,8 @@ static void hpet_destroy(struct device *d)
 
 #define TIMER_FIELDS(i)                                                                            \
     FIELD_U(struct hpet, t[i].config), FIELD_U(struct hpet, t[i].cmp),                             \
-        FIELD_U(struct hpet, t[i].period), FIELD_U(struct hpet, t[i].due)
+        FIELD_U(struct hpet, t[i].period), FIELD_U(struct hpet, t[i].due),                         \
+        FIELD_T(struct hpet, t[i].timer)
 
 static const struct field hpet_state[] = {FIELD_U(struct hpet, config),
                                           FIELD_U(struct hpet, status),

@@ -353,7 +353,6 @@ static bool i8042_loaded(struct device *d)
     irq_set(&s->wires.irq_kbd, s->irq_kbd);
     irq_set(&s->wires.irq_mouse, s->irq_aux);
     update(s);
-    timer_arm(&s->timer, s->next_ns); /* the devices' queues may be restored after us */
     return true;
 }
 
@@ -368,12 +367,19 @@ static void i8042_destroy(struct device *d)
 }
 
 static const struct field i8042_state[] = {
-    FIELD_BUF(struct i8042, ram),    FIELD_U(struct i8042, status),
-    FIELD_U(struct i8042, out),      FIELD_U(struct i8042, outport),
-    FIELD_U(struct i8042, expect),   FIELD_U(struct i8042, ctl_answer),
-    FIELD_U(struct i8042, ctl_from), FIELD_B(struct i8042, release),
-    FIELD_B(struct i8042, irq_kbd),  FIELD_B(struct i8042, irq_aux),
-    FIELD_U(struct i8042, next_ns),  FIELD_END,
+    FIELD_BUF(struct i8042, ram),
+    FIELD_U(struct i8042, status),
+    FIELD_U(struct i8042, out),
+    FIELD_U(struct i8042, outport),
+    FIELD_U(struct i8042, expect),
+    FIELD_U(struct i8042, ctl_answer),
+    FIELD_U(struct i8042, ctl_from),
+    FIELD_B(struct i8042, release),
+    FIELD_B(struct i8042, irq_kbd),
+    FIELD_B(struct i8042, irq_aux),
+    FIELD_U(struct i8042, next_ns),
+    FIELD_T(struct i8042, timer),
+    FIELD_END,
 };
 
 static const struct device_ops i8042_ops = {

@@ -553,9 +553,7 @@ static bool i8254_loaded(struct device *d)
     if (s->synced > t || s->last_ns > now)
         return false;
     irq_set(&s->out0, s->line);
-    sync(s);
-    rearm(s);
-    return true;
+    return true; /* the timer is armed; what it has not yet brought up to date stays so */
 }
 
 static void i8254_destroy(struct device *d)
@@ -574,10 +572,15 @@ static void i8254_destroy(struct device *d)
         C_B(i, read_msb), C_B(i, write_msb)
 
 static const struct field i8254_state[] = {
-    COUNTER_FIELDS(0),           COUNTER_FIELDS(1),
-    COUNTER_FIELDS(2),           FIELD_U(struct i8254, synced),
-    FIELD_U(struct i8254, owed), FIELD_U(struct i8254, last_ns),
-    FIELD_B(struct i8254, line), FIELD_END,
+    COUNTER_FIELDS(0),
+    COUNTER_FIELDS(1),
+    COUNTER_FIELDS(2),
+    FIELD_U(struct i8254, synced),
+    FIELD_U(struct i8254, owed),
+    FIELD_U(struct i8254, last_ns),
+    FIELD_B(struct i8254, line),
+    FIELD_T(struct i8254, timer),
+    FIELD_END,
 };
 
 static const struct device_ops i8254_ops = {

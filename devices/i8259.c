@@ -338,8 +338,9 @@ static bool i8259_loaded(struct device *d)
         p->irr = (u8)((p->irr & ~p->elcr) | (p->lines & p->elcr));
     }
     s->intr = false;
-    irq_set(&s->intr_out, false);
     update(s);
+    if (!s->intr) /* driven once, so that there is no edge that was none */
+        irq_set(&s->intr_out, false);
     return true;
 }
 

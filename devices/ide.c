@@ -672,3 +672,9 @@ bool ide_tray_open(const struct device *dev, int unit)
     const struct ide_drive *d = unit_of(dev, unit);
     return d && d->cd && d->tray_open;
 }
+
+struct block *ide_medium(const struct device *dev, int unit)
+{
+    const struct ide_drive *d = unit_of(dev, unit);
+    return d ? d->blk : NULL;
+}

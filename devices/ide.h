@@ -34,5 +34,7 @@ enum status ide_change_disc(struct device *d, int unit, struct block *blk, struc
 /* Whether the guest holds the tray locked, and whether it has opened it. */
 bool ide_disc_locked(const struct device *d, int unit);
 bool ide_tray_open(const struct device *d, int unit);
+/* The disk, or the disc in the drive; NULL: none. Still the drive's. */
+struct block *ide_medium(const struct device *d, int unit);
 
 #endif

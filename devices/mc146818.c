@@ -456,9 +456,7 @@ static bool mc146818_loaded(struct device *d)
         s->synced > far || s->synced < -far)
         return false;
     irq_set(&s->irq, s->line);
-    sync(s);
-    update(s);
-    return true;
+    return true; /* the timer is armed; what it has not yet brought up to date stays so */
 }
 
 static void mc146818_destroy(struct device *d)
@@ -469,15 +467,11 @@ static void mc146818_destroy(struct device *d)
 }
 
 static const struct field mc146818_state[] = {
-    FIELD_U(struct mc146818, index),
-    FIELD_BUF(struct mc146818, regs),
-    FIELD_U(struct mc146818, offset),
-    FIELD_U(struct mc146818, held_ns),
-    FIELD_U(struct mc146818, synced),
-    FIELD_U(struct mc146818, psynced),
-    FIELD_U(struct mc146818, wday_add),
-    FIELD_B(struct mc146818, line),
-    FIELD_END,
+    FIELD_U(struct mc146818, index),    FIELD_BUF(struct mc146818, regs),
+    FIELD_U(struct mc146818, offset),   FIELD_U(struct mc146818, held_ns),
+    FIELD_U(struct mc146818, synced),   FIELD_U(struct mc146818, psynced),
+    FIELD_U(struct mc146818, wday_add), FIELD_B(struct mc146818, line),
+    FIELD_T(struct mc146818, timer),    FIELD_END,
 };
 
 static const struct device_ops mc146818_ops = {

@@ -371,6 +371,11 @@ static bool vga_loaded(struct device *d)
     return true;
 }
 
+static struct ram *vga_memory(struct device *d)
+{
+    return ((struct vga *)d)->vram;
+}
+
 static void vga_destroy(struct device *d)
 {
     struct vga *s = (struct vga *)d;
@@ -413,6 +418,7 @@ static const struct device_ops vga_ops = {
     .peek = vga_peek,
     .state = vga_state,
     .loaded = vga_loaded,
+    .memory = vga_memory,
     .destroy = vga_destroy,
 };
 

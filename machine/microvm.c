@@ -35,6 +35,8 @@ static void pin(void *ctx, int wire, bool level)
     struct vm *vm = ctx;
     int n = wire & 0xff;
     u8 bit = (u8)BIT(wire >> 8);
+    if (vm->restoring)
+        return;
     vm->irq_levels[n] = (u8)(level ? vm->irq_levels[n] | bit : vm->irq_levels[n] & ~bit);
     struct irq line = ioapic_line(vm->ioapic, n);
     irq_set(&line, vm->irq_levels[n]);

@@ -64,6 +64,8 @@ static void isa_irq(void *ctx, int wire, bool level)
     int n = wire & 15;
     u8 bit = (u8)BIT(wire >> 4);
 
+    if (vm->restoring)
+        return;
     vm->irq_levels[n] = (u8)(level ? vm->irq_levels[n] | bit : vm->irq_levels[n] & ~bit);
     level = vm->irq_levels[n];
     /* the HPET in legacy mode takes the places of the timer and the clock */
@@ -89,7 +91,8 @@ static void ioapic_pin(void *ctx, int n, bool level)
 {
     struct vm *vm = ctx;
     struct irq line = ioapic_line(vm->ioapic, n);
-    irq_set(&line, level);
+    if (!vm->restoring)
+        irq_set(&line, level);
 }
 
 static struct irq isa(struct vm *vm, int n)
@@ -101,7 +104,8 @@ static void intr_pin(void *ctx, int n, bool level)
 {
     struct vm *vm = ctx;
     (void)n;
-    cpu_set_intr(vm->cpu, level);
+    if (!vm->restoring)
+        cpu_set_intr(vm->cpu, level);
 }
 
 static int inta(void *ctx)

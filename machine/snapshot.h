@@ -62,7 +62,7 @@ struct snapshot_info {
     char product[32];               /* who wrote it: "trivisor 0.1" */
     char title[SNAPSHOT_TITLE_MAX]; /* "": none */
     i64 date;                       /* of the save: seconds since 1970 UTC */
-    char machine[32], cpu[64], pv[16], engine[16];
+    char machine[32], cpu[64], pv[16], engine[32];
     u64 ram_size;      /* bytes */
     u64 file_size;     /* bytes */
     u64 insns, run_ns; /* executed instructions, virtual time at the save */

@@ -57,6 +57,7 @@ struct vm {
     /* The board's: a transport for a virtio device; NULL: it has none. */
     struct device *(*place_virtio)(struct vm *vm, struct virtio_dev *v);
     bool hpet_legacy;  /* the HPET drives IRQ 0 and 8 */
+    bool restoring;    /* levels are as saved: wires do not carry what chips say meanwhile */
     u8 irq_levels[24]; /* of each interrupt line: who drives it high, a bit each (the boards) */
     struct input_sink *input;
     struct virtio_dev *balloon, *keyboard, *tablet; /* NULL: none */

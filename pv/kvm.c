@@ -204,21 +204,18 @@ static bool state_loaded(struct device *d)
     if (!eoi_valid(k, k->eoi) || !steal_valid(k, k->steal_time) || k->poll_control > 1)
         return false;
     k->lent = k->lent && (k->eoi & KVM_ENABLED);
-    kvm_write_system_time(k);
-    kvm_steal_begin(k);
+    /* What was promised in guest memory still holds: time and TSC go on together. What the host
+     * steals is counted from now on. */
+    kvm_steal_loaded(k);
     return true;
 }
 
 static const struct field state[] = {
-    FIELD_U(struct kvm, wall_clock),
-    FIELD_U(struct kvm, system_time),
-    FIELD_U(struct kvm, steal_time),
-    FIELD_U(struct kvm, eoi),
-    FIELD_U(struct kvm, poll_control),
-    FIELD_B(struct kvm, lent),
-    FIELD_B(struct kvm, settled),
-    FIELD_B(struct kvm, ended),
-    FIELD_END,
+    FIELD_U(struct kvm, wall_clock),   FIELD_U(struct kvm, system_time),
+    FIELD_U(struct kvm, steal_time),   FIELD_U(struct kvm, eoi),
+    FIELD_U(struct kvm, poll_control), FIELD_U(struct kvm, steal_at),
+    FIELD_B(struct kvm, lent),         FIELD_B(struct kvm, settled),
+    FIELD_B(struct kvm, ended),        FIELD_END,
 };
 
 static void destroy(struct device *d)

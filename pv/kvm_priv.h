@@ -72,6 +72,7 @@ i64 kvm_clock_pairing(struct kvm *k, u64 at, u64 type);
 
 /* kvm_shared.c */
 void kvm_steal_begin(struct kvm *k);
+void kvm_steal_loaded(struct kvm *k); /* after a restore: guest memory stays as it is */
 void kvm_eoi_settle(struct kvm *k);
 bool kvm_eoi_lend(void *ctx);
 bool kvm_eoi_reclaim(void *ctx);

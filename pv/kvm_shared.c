@@ -53,6 +53,11 @@ void kvm_steal_begin(struct kvm *k)
         steal_update(k);
 }
 
+void kvm_steal_loaded(struct kvm *k)
+{
+    k->stolen_seen = stolen(k);
+}
+
 void kvm_enter(struct device *d)
 {
     struct kvm *k = container_of(d, struct kvm, dev);

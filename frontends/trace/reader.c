@@ -7,7 +7,7 @@
  */
 #include "frontends/trace/reader.h"
 #include "frontends/trace/format_priv.h"
-#include "frontends/trace/zip.h"
+#include "base/zip.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -140,7 +140,7 @@ static enum status open_file(struct trace_reader *r, const char *path, struct er
         return fail(err, ST_FORMAT, "%s: damaged trace: header", path);
     r->info.first = h.first;
     r->meta = calloc(1, h.meta + 1u);
-    r->zip = zip_new();
+    r->zip = zip_new(3, true);
     r->stream = malloc(TRVT_MAX_STREAM);
     r->dict = malloc(TRVT_MAX_DICT);
     if (!r->meta || !r->zip || !r->stream || !r->dict)

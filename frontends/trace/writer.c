@@ -6,7 +6,7 @@
  */
 #include "frontends/trace/writer.h"
 #include "frontends/trace/format_priv.h"
-#include "frontends/trace/zip.h"
+#include "base/zip.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -118,7 +118,7 @@ enum status trace_writer_new(const char *path, const char *meta, u64 first,
     struct trace_writer *w = calloc(1, sizeof(*w));
     if (!w)
         return fail(err, ST_NOMEM, "out of memory");
-    w->zip = zip_new();
+    w->zip = zip_new(3, true);
     w->stream = malloc(TRVT_MAX_STREAM);
     w->dict = malloc(TRVT_MAX_DICT);
     w->packed = malloc(zip_bound(TRVT_MAX_DICT));

@@ -1,19 +1,17 @@
 /*
- * frontends/trace/zip.c - the only file that knows Zstandard.
+ * base/zip.c - the only file that knows Zstandard.
  */
-#include "frontends/trace/zip.h"
+#include "base/zip.h"
 
 #include <stdlib.h>
 #include <zstd.h>
-
-enum { LEVEL = 3 };
 
 struct zip {
     ZSTD_CCtx *pack;
     ZSTD_DCtx *unpack;
 };
 
-struct zip *zip_new(void)
+struct zip *zip_new(int level, bool sum)
 {
     struct zip *z = calloc(1, sizeof(*z));
     if (!z)
@@ -24,8 +22,8 @@ struct zip *zip_new(void)
         zip_free(z);
         return NULL;
     }
-    ZSTD_CCtx_setParameter(z->pack, ZSTD_c_compressionLevel, LEVEL);
-    ZSTD_CCtx_setParameter(z->pack, ZSTD_c_checksumFlag, 1);
+    ZSTD_CCtx_setParameter(z->pack, ZSTD_c_compressionLevel, level);
+    ZSTD_CCtx_setParameter(z->pack, ZSTD_c_checksumFlag, sum);
     return z;
 }
 

@@ -1,16 +1,17 @@
 /*
- * frontends/trace/zip.h - compressing and expanding one buffer at a time.
+ * base/zip.h - compressing and expanding one buffer at a time.
  *
- * You are here: the trace file's chunks. zip.c is the only file that knows Zstandard.
+ * You are here: trace files, snapshots. zip.c is the only file that knows Zstandard.
  */
-#ifndef FRONTENDS_TRACE_ZIP_H
-#define FRONTENDS_TRACE_ZIP_H
+#ifndef BASE_ZIP_H
+#define BASE_ZIP_H
 
 #include "base/types.h"
 
 struct zip; /* buffers and tables of one direction's user; not for two threads */
 
-struct zip *zip_new(void); /* NULL: no memory */
+/* level: 1 fast ... 19 small; sum: each packed buffer has a sum of its own. NULL: no memory. */
+struct zip *zip_new(int level, bool sum);
 void zip_free(struct zip *z);
 
 /* At most how much n bytes become. */
