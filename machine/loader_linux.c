@@ -217,10 +217,12 @@ enum status load_linux(struct vm *vm, struct error *err)
         return st;
     if (is_bzimage(data, size))
         st = load_bzimage(vm, data, size, err);
+    else if (is_multiboot(data, size))
+        st = load_multiboot(vm, data, size, err);
     else if (is_elf(data, size))
         st = load_pvh(vm, data, size, err);
     else
-        st = fail(err, ST_FORMAT, "%s is neither a Linux bzImage nor an ELF kernel",
+        st = fail(err, ST_FORMAT, "%s is neither a Linux bzImage nor an ELF or Multiboot kernel",
                   vm->cfg.kernel_path);
     free(data);
     return st;

@@ -19,12 +19,7 @@ enum {
     NOTE_PHYS32_ENTRY = 18
 };
 
-struct phdr {
-    u32 type;
-    u64 off, paddr, filesz, memsz;
-};
-
-static bool read_phdr(const u8 *d, u64 size, int k, struct phdr *p)
+bool elf_segment(const u8 *d, u64 size, int k, struct elf_segment *p)
 {
     bool is64 = d[EI_CLASS] == ELFCLASS64;
     u64 off = is64 ? ld_u64(d + 32) : ld_u32(d + 28);
@@ -33,11 +28,11 @@ static bool read_phdr(const u8 *d, u64 size, int k, struct phdr *p)
         return false;
     const u8 *h = d + off + (u64)k * ent;
     if (is64)
-        *p =
-            (struct phdr){ld_u32(h), ld_u64(h + 8), ld_u64(h + 24), ld_u64(h + 32), ld_u64(h + 40)};
+        *p = (struct elf_segment){ld_u32(h),      ld_u64(h + 8),  ld_u64(h + 16),
+                                  ld_u64(h + 24), ld_u64(h + 32), ld_u64(h + 40)};
     else
-        *p =
-            (struct phdr){ld_u32(h), ld_u32(h + 4), ld_u32(h + 12), ld_u32(h + 16), ld_u32(h + 20)};
+        *p = (struct elf_segment){ld_u32(h),      ld_u32(h + 4),  ld_u32(h + 8),
+                                  ld_u32(h + 12), ld_u32(h + 16), ld_u32(h + 20)};
     return p->off <= size && p->filesz <= size - p->off;
 }
 
@@ -66,8 +61,8 @@ static enum status load_segments(struct vm *vm, const u8 *d, u64 size, int count
     bool have_entry = false;
     *end = 0;
     for (int k = 0; k < count; k++) {
-        struct phdr p;
-        if (!read_phdr(d, size, k, &p))
+        struct elf_segment p;
+        if (!elf_segment(d, size, k, &p))
             return fail(err, ST_FORMAT, "%s is truncated or damaged: program header %d", path, k);
         if (p.type == PT_NOTE && find_entry(d + p.off, p.filesz, entry))
             have_entry = true;

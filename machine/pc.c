@@ -253,7 +253,7 @@ static void build_acpi(const struct vm *vm, struct acpi_blob *blob)
 }
 
 /* What firmware would have done before it starts a kernel: RAM at C0000-FFFFF, PCI interrupts on
- * level-triggered IRQ 10 and 11. */
+ * level-triggered IRQ 10 and 11, addresses for the functions. */
 static void setup_without_firmware(struct vm *vm)
 {
     struct pci_device *host = pci_find(vm->pci, 0);
@@ -263,7 +263,7 @@ static void setup_without_firmware(struct vm *vm)
     for (u32 reg = 0x5a; reg <= 0x5f; reg++)
         pci_config_write(host, reg, 0x33, 1);
     for (u32 k = 0; k < 4; k++)
-        pci_config_write(isa_bridge, 0x60 + k, k < 2 ? 10 : 11, 1);
+        pci_config_write(isa_bridge, 0x60 + k, PC_PIRQ_LINE(k), 1);
     space_write(vm->ports, 0x4d1, 0x0c, 1);
     struct pci_device *pm = pci_find(vm->pci, PCI_DEVFN(1, 3));
     pci_config_write(pm, 0x40, PM_BASE | 1, 4);
@@ -273,6 +273,8 @@ static void setup_without_firmware(struct vm *vm)
     pci_config_write(ide, 0x40, 0x80008000, 4); /* both channels decode */
     pci_config_write(ide, 0x20, IDE_BM_BASE | 1, 4);
     pci_config_write(ide, PCI_COMMAND, PCI_CMD_IO | PCI_CMD_MASTER, 2);
+    pc_assign_resources(vm);
+    pc_setup_pics(vm);
     board_place_acpi(vm);
 }
 

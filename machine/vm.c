@@ -224,6 +224,8 @@ enum status vm_new(const struct vm_config *c, struct vm **out, struct error *err
         st = pc_attach_drives(vm, err);
     if (st == ST_OK)
         virtio_add_disks(vm);
+    if (st == ST_OK && vm->pci && c->kernel_path)
+        pc_assign_resources(vm); /* power-on saw the board's own functions only */
     if (st != ST_OK) {
         /* the caller keeps its backends */
         memset(vm->cfg.ide, 0, sizeof(vm->cfg.ide));

@@ -61,8 +61,9 @@ struct vm_config {
     u64 ram_size;          /* bytes; 1 MiB .. 64 GiB, multiple of 4 KiB */
     const char *bios_path; /* system firmware image, NULL: SeaBIOS where Debian puts it */
     const char *vgabios_path; /* NULL: SeaBIOS's stdvga; "" for none */
-    const char *kernel_path;  /* direct boot: bzImage, ELF with PVH note, or NULL */
-    const char *initrd_path;
+    const char *kernel_path;  /* direct boot: bzImage, ELF with PVH note, Multiboot;
+                                or NULL */
+    const char *initrd_path;  /* Multiboot: modules, "FILE ARGUMENTS,FILE ..." */
     const char *append;
     const char *flat_path; /* ROM image put at the top of 4 GiB, run from the reset vector as the
                               only firmware (roms/demo); NULL: none */

@@ -178,6 +178,11 @@ void board_place_acpi(struct vm *vm);
 
 /* The lowest slot that is free, as a devfn. */
 int pc_free_slot(const struct vm *vm);
+/* A pc without firmware: the ISA interrupt of PCI router input n, and what pc_resources.c sets up.
+ */
+#define PC_PIRQ_LINE(n) ((n) < 2 ? 10u : 11u)
+void pc_assign_resources(struct vm *vm);
+void pc_setup_pics(struct vm *vm);
 
 /* ---- network cards: net.c ----------------------------------------------------------------------
  */
@@ -207,6 +212,15 @@ bool is_bzimage(const u8 *data, u64 size);
 /* ELF with a PVH entry note. */
 enum status load_pvh(struct vm *vm, const u8 *data, u64 size, struct error *err);
 bool is_elf(const u8 *data, u64 size);
+/* A header of the Multiboot specification, version 1, is in the file. */
+enum status load_multiboot(struct vm *vm, const u8 *data, u64 size, struct error *err);
+bool is_multiboot(const u8 *data, u64 size);
+/* Program header k of an ELF file of at least 64 bytes, whose contents lie inside the file. */
+struct elf_segment {
+    u32 type;
+    u64 off, vaddr, paddr, filesz, memsz;
+};
+bool elf_segment(const u8 *data, u64 size, int k, struct elf_segment *p);
 /* Flat 32-bit protected mode at entry: CS 10h, data 18h, interrupts off, a GDT at gdt_at. */
 void enter_flat32(struct vm *vm, u32 entry, u32 gdt_at);
 

@@ -338,6 +338,18 @@ static void check_promises(const struct virtio_dev *v)
     }
 }
 
+/* TRIVISOR_FUZZ_DEVICE=N: that one only, whatever the input says. */
+static int which_device(struct run *r)
+{
+    static int only = -2;
+    int device = (int)take(r, 1) % DEVICES;
+    if (only == -2) {
+        const char *s = getenv("TRIVISOR_FUZZ_DEVICE");
+        only = s ? atoi(s) % DEVICES : -1;
+    }
+    return only >= 0 ? only : device;
+}
+
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
     static bool registered;
@@ -345,7 +357,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     if (!registered)
         atexit(remove_share);
     registered = true;
-    int device = (int)take(&r, 1) % DEVICES, how = (int)take(&r, 1);
+    int device = which_device(&r), how = (int)take(&r, 1);
     r.v = make(&r, device, how);
     attach(&r, how);
     if (!(how & START_NOT))
