@@ -111,10 +111,12 @@ static enum status check_file(const char *option, const char *path, struct error
 
 static enum status check_files(const struct vm_config *c, struct error *err)
 {
+    /* a list of modules: its loader says which of them is not there */
+    bool list = c->initrd_path && strpbrk(c->initrd_path, " ,");
     const struct {
         const char *option, *path;
     } files[] = {{"-kernel", c->kernel_path},
-                 {"-initrd", c->initrd_path},
+                 {"-initrd", list ? NULL : c->initrd_path},
                  {"-bios", c->bios_path},
                  {"-vgabios", c->vgabios_path},
                  {"-rom", c->flat_path}};
