@@ -397,6 +397,23 @@ static struct block *find(struct cpu *cpu, gpa phys, gla lin)
     return NULL;
 }
 
+enum cpu_code cpu_code_here(struct cpu *cpu)
+{
+    gla lin = linear_pc(cpu);
+    gpa phys;
+    if (!mmu_peek(&cpu->mmu, lin, &phys))
+        return CPU_CODE_NEW;
+    enum cpu_code best = CPU_CODE_NEW;
+    for (const struct block *b = cpu->blocks->hash[hash_of(phys, cpu->key)]; b; b = b->hash_next) {
+        if (b->phys != phys || b->key != cpu->key)
+            continue;
+        if (b->hot && b->hot_lin == lin)
+            return CPU_CODE_TRANSLATED;
+        best = CPU_CODE_DECODED;
+    }
+    return best;
+}
+
 struct block *block_lookup(struct cpu *cpu)
 {
     gla lin = linear_pc(cpu);

@@ -356,6 +356,14 @@ void cpu_kick(struct cpu *cpu);
 /* Instructions executed so far, exact also during one. */
 u64 cpu_icount(const struct cpu *cpu);
 
+/* What runs the instruction at RIP next. Own thread, between slices; nothing changes. */
+enum cpu_code {
+    CPU_CODE_NEW,        /* not decoded yet, or not mapped */
+    CPU_CODE_DECODED,    /* the interpreter */
+    CPU_CODE_TRANSLATED, /* the engine's host code */
+};
+enum cpu_code cpu_code_here(struct cpu *cpu);
+
 /* ---- pins ------------------------------------------------------------------------------------ */
 void cpu_set_intr(struct cpu *cpu, bool level); /* PIC's INTR (also LINT0) */
 void cpu_raise_nmi(struct cpu *cpu);

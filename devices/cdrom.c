@@ -113,6 +113,11 @@ void atapi_disc_changed(struct ide_drive *d)
     d->media_event = d->blk ? EVENT_NEW : EVENT_REMOVED;
 }
 
+void atapi_eject_wanted(struct ide_drive *d)
+{
+    d->media_event = EVENT_EJECT;
+}
+
 /* ---- commands
  * ---------------------------------------------------------------------------------------- */
 static void illegal(struct ide_drive *d, u8 asc)

@@ -661,6 +661,13 @@ enum status ide_change_disc(struct device *dev, int unit, struct block *blk, str
     return ST_OK;
 }
 
+void ide_eject_button(struct device *dev, int unit)
+{
+    struct ide_drive *d = unit_of(dev, unit);
+    if (d && d->present && d->cd)
+        atapi_eject_wanted(d);
+}
+
 bool ide_disc_locked(const struct device *dev, int unit)
 {
     const struct ide_drive *d = unit_of(dev, unit);

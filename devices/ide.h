@@ -31,6 +31,9 @@ enum status ide_attach(struct device *d, int unit, struct block *blk, bool cdrom
  * through *old. ST_INVAL when the unit is no CD-ROM drive. */
 enum status ide_change_disc(struct device *d, int unit, struct block *blk, struct block **old,
                             struct error *err);
+/* The drive's button, with the tray locked: the guest is told by a media event (MMC-3 6.7.2), and
+ * may unlock and open it. No-op for a unit that is no CD-ROM drive. */
+void ide_eject_button(struct device *d, int unit);
 /* Whether the guest holds the tray locked, and whether it has opened it. */
 bool ide_disc_locked(const struct device *d, int unit);
 bool ide_tray_open(const struct device *d, int unit);

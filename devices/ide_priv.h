@@ -164,6 +164,7 @@ u32 cdrom_sector_size(const struct ide_drive *d);
 /* Sectors from d->next on, as READ CD set raw; returns how many are good from the first on. */
 u32 cdrom_read(struct ide_drive *d, u8 *buf, u32 n);
 void atapi_disc_changed(struct ide_drive *d);
+void atapi_eject_wanted(struct ide_drive *d); /* the button was pressed */
 
 /* ---- ata_identify.c
  * ------------------------------------------------------------------------------ */

@@ -331,6 +331,7 @@ enum vm_stop vm_run(struct vm *vm, struct error *err)
 {
     enum vm_stop why;
     debug_resume(vm);
+    vm->live.last_ns = 0;
     for (;;) {
         if (vm->stop_wanted) {
             vm->stop_wanted = 0;
@@ -366,6 +367,8 @@ enum vm_stop vm_run(struct vm *vm, struct error *err)
             e = cpu_run(vm->cpu, slice);
             learn_speed(vm, vm->cpu->insns - n0, clock_now(vm->clk) - t0);
             speed_spent(vm, t0, vm->cpu->insns - n0);
+            if (unlikely(vm->live.on))
+                live_slice(vm, false);
         }
         if (e == CPU_BREAK)
             return debug_stop(vm, VM_DEBUG_BREAK);
@@ -373,8 +376,11 @@ enum vm_stop vm_run(struct vm *vm, struct error *err)
             vm->events |= EV_TRIPLE;
         else if (e == CPU_HALT && vm->cfg.bare && !vm->events) /* nothing can wake it */
             return VM_STOP_POWEROFF;
-        else if (e == CPU_HALT && !vm->events && !vm->stop_wanted && !vm->debug.wanted)
+        else if (e == CPU_HALT && !vm->events && !vm->stop_wanted && !vm->debug.wanted) {
             sleep_halted(vm);
+            if (unlikely(vm->live.on))
+                live_slice(vm, true);
+        }
     }
 }
 

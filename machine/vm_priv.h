@@ -88,8 +88,13 @@ struct vm {
     u64 stop_at;                 /* vm_stop_at; 0: never */
     struct ledger ledger;        /* ledger.c: what exits cost */
     u64 ledger_ns, ledger_ticks; /* the host's clocks when it was begun */
-    bool never_wait;             /* a guest that sleeps for ever ends vm_run (vm_run_insns) */
-    u32 block_max;               /* of the engine, for the CPU when no tracer has other wishes */
+    struct {
+        bool on, own_ledger;
+        u64 last_ns;  /* the host's clock at the last slice's end */
+        u64 doing[3]; /* enum vm_doing */
+    } live;           /* live.c */
+    bool never_wait;  /* a guest that sleeps for ever ends vm_run (vm_run_insns) */
+    u32 block_max;    /* of the engine, for the CPU when no tracer has other wishes */
     struct {
         const char *engine; /* NULL: cfg's */
         char *own;          /* the same when it is a copy to free */
@@ -130,6 +135,8 @@ enum status vm_power_on(struct vm *vm, struct error *err);
 
 /* The engine is another: what tracing asked of the old one. */
 void trace_engine_changed(struct vm *vm);
+/* live.c: a slice has ended, or a sleep. While live.on. */
+void live_slice(struct vm *vm, bool slept);
 /* views.c: vm_engine_toggle was called; vm_free. */
 void views_toggle(struct vm *vm);
 void views_free(struct vm *vm);

@@ -5,7 +5,7 @@ Each character is a few polylines on a grid of 5 columns and 9 rows: row 0 is th
 x-height, 6 the base line, 8 the descender. A pair of digits is a point (column, row), a comma
 lifts the pen. Characters that are not listed stay blank. Drawn for this project.
 
-  font.py OUT.bin        font.py --c OUT.h        font.py --show TEXT
+  font.py OUT.bin        font.py --c OUT.h [NAME]        font.py --show TEXT
 """
 import sys
 
@@ -81,7 +81,8 @@ if __name__ == "__main__":
                   .replace("0", " ").replace("1", "#"))
     elif sys.argv[1] == "--c":
         with open(sys.argv[2], "w") as f:
-            f.write("/* Made by roms/font.py. */\nstatic const unsigned char vga_font[4096] = {\n")
+            f.write("/* Made by roms/font.py. */\nstatic const unsigned char %s[4096] = {\n"
+                    % (sys.argv[3] if len(sys.argv) > 3 else "vga_font"))
             for i in range(0, len(data), 16):
                 f.write("".join("%d," % b for b in data[i:i + 16]) + "\n")
             f.write("};\n")

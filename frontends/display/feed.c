@@ -21,6 +21,8 @@ struct key {
     bool down;
 };
 
+enum { LOOK_NS = 100000000 };
+
 /* ---- on the VM's thread ---------------------------------------------------------------------- */
 static bool take_text(struct feed *f, struct screen *s)
 {
@@ -33,6 +35,27 @@ static bool take_text(struct feed *f, struct screen *s)
     f->rows = rows;
     memcpy(f->cells, cells, (size_t)cols * (size_t)rows * sizeof(*cells));
     return true;
+}
+
+/* The live view's counters, ten times a second. */
+static void look(struct feed *f, u64 now_ns)
+{
+    bool live = atomic_load(&f->live);
+    f->seen_new = false;
+    if (live != f->live_on) {
+        f->live_on = live;
+        f->look_ns = 0;
+        if (live)
+            vm_live_start(f->vm);
+        else
+            vm_live_stop(f->vm);
+    }
+    if (!live || now_ns < f->look_ns)
+        return;
+    f->look_ns = now_ns + LOOK_NS;
+    vm_live(f->vm, &f->seen);
+    f->heat_cell = vm_live_heat(f->vm, f->heat);
+    f->seen_new = true;
 }
 
 static void draw(void *ctx, const void *data, u32 len)
@@ -53,6 +76,7 @@ static void draw(void *ctx, const void *data, u32 len)
              vm_engine(f->vm));
     vm_stats(f->vm, &stats);
     f->insns = stats.insns;
+    look(f, stats.run_ns);
     f->arrived = true;
     atomic_store(&f->out, false);
     f->ready(f->ctx);
@@ -99,7 +123,14 @@ bool feed_hold(struct feed *f, const volatile sig_atomic_t *signalled)
         return false;
     f->stopped = false;
     vm_pause_time(f->vm);
-    while (atomic_load(&f->paused) && !atomic_load(&f->quit) && !*signalled) {
+    for (;;) {
+        if (atomic_load(&f->job_out) && !atomic_load(&f->job_done)) {
+            f->job.run(f->job.arg, f->vm);
+            atomic_store(&f->job_done, true);
+            f->ready(f->ctx);
+        }
+        if (!atomic_load(&f->paused) || atomic_load(&f->quit) || *signalled)
+            break;
         /* A signal handler of run.c posts nothing, so look now and then. */
         struct timespec ts;
         clock_gettime(CLOCK_REALTIME, &ts);
@@ -161,6 +192,18 @@ void feed_pause(struct feed *f, bool pause)
     if (pause)
         vm_post(f->vm, stop, f, NULL, 0);
     sem_post(&f->wake);
+}
+
+bool feed_do(struct feed *f, struct feed_job job)
+{
+    if (atomic_load(&f->job_out))
+        return false;
+    f->job = job;
+    atomic_store(&f->job_done, false);
+    atomic_store(&f->job_out, true);
+    vm_post(f->vm, stop, f, NULL, 0);
+    sem_post(&f->wake);
+    return true;
 }
 
 void feed_quit(struct feed *f)

@@ -10,6 +10,7 @@
 #ifndef FRONTENDS_DISPLAY_FEED_H
 #define FRONTENDS_DISPLAY_FEED_H
 
+#include "machine/live.h"
 #include "machine/vm.h"
 
 #include <semaphore.h>
@@ -18,6 +19,13 @@
 
 /* A guest chooses its resolution; more than this is not shown. */
 enum { FEED_MAX_PIXELS = 16 << 20, FEED_MAX_CELLS = 256 * 128 };
+
+/* Something to do to the machine between two of its runs, while its time stands still; also when it
+ * is paused. */
+struct feed_job {
+    void (*run)(void *arg, struct vm *vm); /* VM's thread */
+    void *arg;
+};
 
 struct feed {
     struct vm *vm;
@@ -38,12 +46,22 @@ struct feed {
     bool text;
     int cols, rows, cursor_x, cursor_y; /* no cursor: it is outside */
     char engine[32];
-    u64 insns; /* executed so far */
+    u64 insns;           /* executed so far */
+    struct vm_live seen; /* while live, */
+    u8 heat[VM_HEAT_CELLS];
+    u64 heat_cell;
+    bool seen_new; /* and taken with this picture */
     /* ---- end ---- */
 
-    bool stopped; /* VM's thread: vm_run() returns because of the pause key */
+    bool stopped; /* VM's thread: vm_run() returns for feed_hold() */
     _Atomic bool paused, quit;
-    sem_t wake; /* paused or quit changed */
+    struct feed_job job;   /* lent while */
+    _Atomic bool job_out;  /* it is asked for, */
+    _Atomic bool job_done; /* and it was done: the window has not looked yet */
+    _Atomic bool live;     /* the window wants live and heat, */
+    bool live_on;          /* and the VM's thread knows: they are begun, */
+    u64 look_ns;           /* and looked at next then, in virtual time */
+    sem_t wake;            /* paused, quit or job_out changed */
 };
 
 /* False: no memory. */
@@ -57,6 +75,8 @@ void feed_mouse(struct feed *f, int dx, int dy, int wheel, u32 buttons);
 void feed_tablet(struct feed *f, u32 x, u32 y, int wheel, u32 buttons);
 void feed_pause(struct feed *f, bool pause);
 void feed_quit(struct feed *f);
+/* False: one is under way. ready() is called when it is done. */
+bool feed_do(struct feed *f, struct feed_job job);
 
 /* The VM's thread: see window_hold(). */
 bool feed_hold(struct feed *f, const volatile sig_atomic_t *signalled);

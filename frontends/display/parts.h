@@ -17,6 +17,11 @@ u16 typing_key(u32 ch, bool *shift);
 /* Takes one character off UTF-8 text; 0 at its end, 0xfffd for what is not UTF-8. */
 u32 typing_next(const char **text);
 
+/* ---- files (png.c) ---- */
+/* Makes a new file in folder ("": the current one) that is named after the time and ends in kind;
+ * never over another. path: its name. <0: errno says why. */
+int new_file(const char *folder, const char *kind, char path[512]);
+
 /* ---- pictures (png.c): pixels are 0x00RRGGBB ---- */
 /* Writes a new file in folder ("": the current one) that is named after the time; never over
  * another. path: its name. ST_IO, ST_ACCESS, ...: nothing is left behind. ST_UNSUP: built without

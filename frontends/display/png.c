@@ -85,7 +85,7 @@ static enum status no_png(struct error *err)
     return fail(err, ST_UNSUP, "this build has no PNG: libpng-dev was not there (a .ppm is)");
 }
 
-static int make_file(const char *folder, char path[512])
+int new_file(const char *folder, const char *kind, char path[512])
 {
     char stamp[32];
     time_t now = time(NULL);
@@ -95,8 +95,7 @@ static int make_file(const char *folder, char path[512])
         char more[16] = "";
         if (k > 1)
             snprintf(more, sizeof(more), "-%d", k);
-        snprintf(path, 512, "%s%strivisor-%s%s.%s", folder, *folder ? "/" : "", stamp, more,
-                 have_png ? "png" : "ppm");
+        snprintf(path, 512, "%s%strivisor-%s%s.%s", folder, *folder ? "/" : "", stamp, more, kind);
         int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (fd >= 0 || errno != EEXIST)
             return fd;
@@ -107,7 +106,7 @@ static int make_file(const char *folder, char path[512])
 enum status png_save(const char *folder, const u32 *pixels, int width, int height, char path[512],
                      struct error *err)
 {
-    int fd = make_file(folder, path);
+    int fd = new_file(folder, have_png ? "png" : "ppm", path);
     if (fd < 0)
         return fail(err, status_from_errno(errno), "%s: %s", path, strerror(errno));
     enum status st = write_fd(fd, path, !have_png, pixels, width, height, err);

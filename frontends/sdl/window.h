@@ -6,8 +6,9 @@
  * docs/desktop.md has the keys.
  *
  * Threads: the machine stays on the thread that made it, the process's first. The window has a
- * thread of its own, the only one that calls SDL. They share struct feed (feed_priv.h): a picture
- * is drawn on the VM's thread into a buffer that is lent to it, and input goes by vm_post().
+ * thread of its own, the only one that calls SDL. They share struct feed
+ * (frontends/display/feed.h): a picture is drawn on the VM's thread into a buffer that is lent to
+ * it, and input goes by vm_post().
  */
 #ifndef FRONTENDS_SDL_WINDOW_H
 #define FRONTENDS_SDL_WINDOW_H
@@ -32,6 +33,7 @@ struct window_options {
     bool fullscreen;
     char shots[256];  /* folder of screenshots; "": the current one */
     const char *name; /* in the title; NULL: the program's */
+    bool snapshot;    /* what is written to media inserted later is lost at the end */
 };
 
 /* What follows "sdl" in -display: ",scale=smooth|sharp|integer,fullscreen=on|off,

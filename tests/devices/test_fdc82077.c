@@ -410,6 +410,33 @@ Test(fdc82077, disk_change)
     stop(&f);
 }
 
+/* The disk goes, or another comes, between two sectors of a transfer. */
+Test(fdc82077, changed_in_the_middle)
+{
+    struct fd f;
+    start(&f, 1440);
+    ready(&f);
+    out8(&f.r, 0x0a, 0x06); /* DMA masked: the controller waits with sector 1 in its buffer */
+    CMD(&f, 0xe6, 0x00, 0, 0, 1, 2, 18, 0x1b, 0xff);
+    cr_expect_eq(fdc82077_medium(f.d, 0), f.blk);
+    fdc82077_eject(f.d, 0);
+    cr_expect_null(fdc82077_medium(f.d, 0));
+    dma(&f, 0x46, 0x1000, 1024);
+    expect(&f, "40 01 00 00 00 02 02");
+    struct block *small = block_new_mem(160 * KIB);
+    small->readonly = true;
+    cr_expect_eq(fdc82077_insert(f.d, 0, image(1440), NULL), ST_OK);
+    out8(&f.r, 0x0a, 0x06);
+    CMD(&f, 0xc5, 0x00, 0, 0, 1, 2, 18, 0x1b, 0xff);
+    cr_expect_eq(fdc82077_insert(f.d, 0, small, NULL), ST_OK);
+    dma(&f, 0x4a, 0x1000, 512);
+    char buf[64];
+    result(&f, buf);
+    cr_expect(buf[0] == '4' && strlen(buf) == 20, "%s", buf);
+    cr_expect_eq(in8(&f.r, 0x3f7), 0x80);
+    stop(&f);
+}
+
 static const struct {
     u32 kib;
     u8 type, rate, tracks, heads, sectors;

@@ -528,6 +528,12 @@ Test(ide, cd_media)
     cr_expect_eq(packet(&t, lock, 64, buf, 64), 0);
     cr_expect(ide_disc_locked(t.d, 2));
     cr_expect_eq(packet(&t, eject, 64, buf, 64), -0x55302);
+    ide_eject_button(t.d, 2);
+    ide_eject_button(t.d, 0); /* a disk has none */
+    cr_expect_eq(packet(&t, event, 64, buf, 64), 8);
+    cr_expect_eq(buf[4] << 8 | buf[5], 0x102, "eject asked for");
+    cr_expect_eq(packet(&t, event, 64, buf, 64), 8);
+    cr_expect_eq(buf[4], 0, "once");
     cr_expect_eq(packet(&t, unlock, 64, buf, 64), 0);
     cr_expect_eq(packet(&t, eject, 64, buf, 64), 0);
     cr_expect(ide_tray_open(t.d, 2));

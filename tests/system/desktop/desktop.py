@@ -235,6 +235,18 @@ class Desk:
         except Failure as e:
             raise Failure("%s: %s, window %s" % (e, self.last, self.geometry()))
 
+    def holds(self, name):
+        """Whether the program has a file open."""
+        fds = "/proc/%d/fd" % self.p.pid
+        return any(os.path.realpath(os.path.join(fds, k)) == os.path.realpath(self.path(name))
+                   for k in os.listdir(fds))
+
+    def same(self, want):
+        """Whether the window's top left shows a picture now."""
+        x, y, _, _ = self.geometry()
+        return screen.difference(screen.read_root(self.path("Xvfb_screen0"), x, y, *want[:2]),
+                                 want) is None
+
     def close_button(self):
         """What a window manager sends."""
         x = ctypes.CDLL("libX11.so.6")
@@ -474,8 +486,129 @@ def usual(d):
     need(r.returncode == 4 and "error: -display: no window: " in r.stderr, r.stderr)
 
 
+def menu(d):
+    """Ctrl-Alt-M: keys are the menu's, then the guest's again; the mouse chooses too"""
+    d.start()
+    before = d.codes()
+    d.keys("ctrl+alt+m")
+    d.until(lambda: not d.same(d.shows("")), "menu on the screen")
+    d.keys("x", "y", "Home", "Return")  # the first line
+    d.until(lambda: "paused" in d.title(), "pause by the menu")
+    d.in_window(d.shows(""))
+    d.keys("ctrl+alt+m", "Home", "Return")
+    d.until(lambda: "running" in d.title(), "going on by the menu")
+    need(bytes([MAKE["x"]]) not in d.codes()[len(before):], "a key of the menu reached the guest")
+    d.keys("ctrl+alt+m", "s")  # types ahead: Screenshot, the first with S
+    d.keys("Return")
+    d.until(lambda: glob.glob(d.path("*.png")), "screenshot by the menu")
+    d.keys("ctrl+alt+m", "Escape", "h")
+    d.gets(press("h"))
+    d.in_window(d.shows("h"))
+    d.keys("ctrl+alt+m")
+    d.until(lambda: not d.same(d.shows("h")), "menu on the screen")
+    x, y, w, h = d.geometry()
+    d.xdo("mousemove", str(x + w // 2), str(y + h // 2))
+    d.xdo("click", "3")  # closes it
+    d.in_window(d.shows("h"))
+    need("releases the mouse" not in d.title(), "a click of the menu captures")
+    d.keys("ctrl+alt+m", "Home", "Down", "Down", "Down", "Return")
+    d.until(lambda: not d.same(d.shows("h")), "the page that asks")
+    d.keys("End", "Return")
+    d.ends(0)
+
+
+def media(d):
+    """the chooser inserts a floppy and ejects it, also while the machine stands still"""
+    os.mkdir(d.path("disks"))
+    with open(d.path("disks/one.img"), "wb") as f:
+        f.truncate(1440 << 10)
+    d.start()
+    page = ["ctrl+alt+m", "Home", "Down", "Down", "Down", "Down", "Return"]
+    d.keys(*page)
+    time.sleep(0.5)  # the machine tells its drives
+    d.keys("Return", "Return", "d", "Return", "o", "Return")
+    d.until(lambda: "fd0: " in d.title() and "one.img" in d.title(), "note of the new floppy")
+    need(d.holds("disks/one.img"), "the image is not open")
+    d.keys(*page)
+    time.sleep(0.5)
+    d.keys("Return", "Down", "Return")
+    d.until(lambda: "fd0: empty" in d.title(), "note of the empty drive")
+    need(not d.holds("disks/one.img"), "the image is still open")
+    d.keys("k")
+    d.gets(press("k"))
+    d.keys("ctrl+alt+p")  # also while it stands still
+    d.until(lambda: "paused" in d.title(), "pause")
+    d.keys(*page)
+    time.sleep(0.5)
+    d.keys("Return", "Return", "o", "Return")
+    d.until(lambda: "one.img" in d.title(), "note of the floppy, paused")
+
+
+def gif_pictures(path):
+    """Size of a GIF and how many pictures it has."""
+    with open(path, "rb") as f:
+        b = f.read()
+    need(b[:6] == b"GIF89a" and b[-1:] == b";", "no whole GIF: %r" % b[:6])
+    w, h, flags = struct.unpack("<HHB", b[6:11])
+    at, n = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0), 0
+
+    def blocks(at):
+        while b[at]:
+            at += b[at] + 1
+        return at + 1
+    while b[at:at + 1] != b";":
+        if b[at] == 0x21:
+            at = blocks(at + 2)
+        else:
+            need(b[at] == 0x2c, "byte %02x" % b[at])
+            flags, n = b[at + 9], n + 1
+            at = blocks(at + 11 + (3 << (flags & 7) + 1 if flags & 0x80 else 0))
+    return w, h, n
+
+
+def recording(d):
+    """Ctrl-Alt-C records what changes; another mode begins another file"""
+    d.start()
+    d.keys("ctrl+alt+c")
+    d.until(lambda: "recording to" in d.title(), "note")
+    for c in "abc":
+        d.keys(c)
+        time.sleep(0.3)
+    d.keys("ctrl+alt+c")
+    d.until(lambda: "saved" in d.title(), "note of the end")
+    one, = glob.glob(d.path("*.gif"))
+    w, h, n = gif_pictures(one)
+    need((w, h) == (720, 400) and 2 <= n <= 30, "%dx%d, %d pictures" % (w, h, n))
+    d.keys("ctrl+alt+c")
+    d.until(lambda: "recording to" in d.title(), "note")
+    d.keys("F1")
+    d.until(lambda: len(glob.glob(d.path("*.gif"))) == 3, "another file")
+    d.keys("ctrl+alt+q", "ctrl+alt+q")
+    d.ends(0)
+    sizes = sorted(gif_pictures(p)[:2] for p in glob.glob(d.path("*.gif")))
+    need(sizes == [(720, 400), (720, 400), (800, 600)], str(sizes))
+
+
+def live(d):
+    """Ctrl-Alt-I: figures over the picture, and away again"""
+    d.start()
+    d.keys("ctrl+alt+i")
+    d.until(lambda: not d.same(d.shows("")), "panel on the screen")
+    x, y, w, h = d.geometry()
+
+    def panel():
+        return screen.read_root(d.path("Xvfb_screen0"), x + w - 260, y, 260, h)[2]
+    time.sleep(1.5)
+    first = panel()
+    d.until(lambda: panel() != first, "figures that move")
+    d.keys("a")
+    d.gets(press("a"))
+    d.keys("ctrl+alt+i")
+    d.in_window(d.shows("a"))
+
+
 CASES = [keys_and_text, graphics, resizing, fullscreen, engines, pausing, pasting, mouse, closing,
-         signals, resetting, usual]
+         signals, resetting, usual, menu, media, recording, live]
 
 
 def main():
