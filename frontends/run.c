@@ -188,6 +188,7 @@ static enum status show(struct session *s, bool usual, struct error *err)
     struct run_options *o = &s->o;
     const char *machine = o->cfg.machine ? o->cfg.machine : "pc";
     struct error why;
+    o->window_options.snapshot = o->snapshot;
     if (o->nographic || o->display_none)
         return ST_OK;
     if (o->window) {

@@ -31,7 +31,8 @@ ARROWS = {
     "machine": ["base", "bus", "mmu", "cpu", "bt", "pv", "devices"],
     "frontends": ["base", "bus/backend.h", "machine/vm.h", "machine/state.h", "machine/testbed.h",
                   "machine/debug.h", "machine/trace.h", "machine/insns.h",
-                  "machine/lockstep.h", "machine/views.h", "machine/ledger.h"],
+                  "machine/lockstep.h", "machine/live.h", "machine/media.h",
+                  "machine/snapshot.h", "machine/views.h", "machine/ledger.h"],
     "roms": ["pv/guest"],
     "tests": LAYERS + ["frontends"],
     "bench": LAYERS + ["frontends", "roms"],
@@ -39,7 +40,7 @@ ARROWS = {
 # Folders in which all state lives in structs. base/ has the process-wide log and its sink.
 STATELESS = ["bus", "mmu", "cpu", "bt", "pv", "devices", "machine"]
 # Libraries of others, by the first part of the header's name: one file includes each.
-THIRD_PARTY = ["Zydis", "Zycore", "capstone", "SDL2", "SDL.h", "zlib.h", "zstd.h", "slirp"]
+THIRD_PARTY = ["Zydis", "Zycore", "capstone", "SDL2", "SDL.h", "zlib.h", "zstd.h", "slirp", "gif_lib.h"]
 WARNINGS = ["-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wshadow", "-Wstrict-prototypes",
             "-Wmissing-prototypes", "-Wno-unused-parameter", "-Wno-missing-field-initializers",
             "-Wpointer-arith", "-Wvla", "-Werror"]
