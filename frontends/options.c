@@ -588,7 +588,7 @@ static const struct option options[] = {
     {"nographic", NULL, CONSOLE, take_nographic, "no window; serial port 0 on the terminal"},
     {"display", "sdl[,KEYS]|none", CONSOLE, display_take,
      "a window (the default in a graphical session) or none. KEYS:\n"
-     "scale=smooth|sharp|integer, fullscreen=on|off, screenshots=FOLDER"},
+     "scale=smooth|sharp|integer, fullscreen=on|off, screenshots=FOLDER, slots=FOLDER"},
     {"screenshot", "FILE[,after=S]", CONSOLE, screenshot_take,
      "the screen at the end, or after S seconds of the guest's time, as PNG or\n"
      ".ppm; also whenever SIGUSR2 comes"},

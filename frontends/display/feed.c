@@ -65,6 +65,8 @@ static void draw(void *ctx, const void *data, u32 len)
     struct input_sink *in = vm_input(f->vm);
     struct vm_stats stats;
 
+    if (!atomic_load(&f->out)) /* feed_hold() has served it */
+        return;
     if (take_text(f, s))
         f->changed = true;
     else
@@ -126,6 +128,8 @@ bool feed_hold(struct feed *f, const volatile sig_atomic_t *signalled)
     for (;;) {
         if (atomic_load(&f->job_out) && !atomic_load(&f->job_done)) {
             f->job.run(f->job.arg, f->vm);
+            if (atomic_load(&f->out)) /* a machine that was loaded and stands still is seen too */
+                draw(f, NULL, 0);
             atomic_store(&f->job_done, true);
             f->ready(f->ctx);
         }

@@ -10,7 +10,7 @@
 enum status window_parse(const char *keys, struct window_options *o, struct error *err)
 {
     static const char *const scales[] = {"smooth", "sharp", "integer", NULL};
-    static const char *const known[] = {"scale", "fullscreen", "screenshots", NULL};
+    static const char *const known[] = {"scale", "fullscreen", "screenshots", "slots", NULL};
     char *copy = strdup(keys), *list = copy, *key, *value;
     enum status st = ST_OK;
     if (!copy)
@@ -32,10 +32,16 @@ enum status window_parse(const char *keys, struct window_options *o, struct erro
                 st = fail(err, ST_INVAL, "screenshots wants a folder");
             else
                 snprintf(o->shots, sizeof(o->shots), "%s", value);
+        } else if (!strcmp(key, "slots")) {
+            if (!value || !*value || strlen(value) >= sizeof(o->slots))
+                st = fail(err, ST_INVAL, "slots wants a folder");
+            else
+                snprintf(o->slots, sizeof(o->slots), "%s", value);
         } else {
             const char *near = nearest(key, known);
             st = near ? fail(err, ST_INVAL, "no key '%s' (did you mean '%s'?)", key, near)
-                      : fail(err, ST_INVAL, "no key '%s' (scale, fullscreen, screenshots)", key);
+                      : fail(err, ST_INVAL, "no key '%s' (scale, fullscreen, screenshots, slots)",
+                             key);
         }
     }
     free(copy);

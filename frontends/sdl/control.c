@@ -36,6 +36,8 @@ enum what {
     W_FILE,
     W_ALL_FILES,
     W_SPEED, /* arg: of speeds */
+    W_SAVE,  /* arg: slot */
+    W_LOAD,
 };
 
 static const struct {
@@ -124,6 +126,8 @@ static void main_page(struct window *w, struct menu *m)
     menu_add(m, W_POWER_BUTTON, 0, "Ctrl-Alt-O", "Power button");
     page_line(m, PAGE_QUIT, "Ctrl-Alt-Q", "Power off");
     page_line(m, PAGE_MEDIA, NULL, "Floppies and CDs");
+    page_line(m, PAGE_SAVE, NULL, "Save the machine");
+    page_line(m, PAGE_LOAD, NULL, "Load a saved machine");
     menu_add(m, W_SCREENSHOT, 0, "Ctrl-Alt-S", "Screenshot");
     menu_add(m, W_RECORD, 0, "Ctrl-Alt-C", w->gif ? "Stop recording" : "Record the screen");
     page_line(m, PAGE_SPEED, NULL, "Speed");
@@ -226,6 +230,7 @@ static void quit_page(struct window *w, struct menu *m)
     menu_clear(m, "The guest still runs: what it has not saved is lost");
     menu_add(m, W_CLOSE, 0, "Esc", "Go on");
     menu_add(m, W_POWER_BUTTON, 0, "Ctrl-Alt-O", "Power button: the guest may shut itself down");
+    page_line(m, PAGE_SAVE, NULL, "Save the machine first");
     menu_add(m, W_POWER_OFF, 0, NULL, "Power off");
 }
 
@@ -253,6 +258,7 @@ static void fill_page(struct window *w)
         break;
     case PAGE_SAVE:
     case PAGE_LOAD:
+        slots_page(w, m, w->page == PAGE_SAVE ? W_SAVE : W_LOAD, w->page == PAGE_SAVE);
         break;
     }
     if (m->n && m->line[m->at].dim)
@@ -371,6 +377,10 @@ static void choose(struct window *w)
         else
             note(w, "the speed is fixed: this machine's time follows its instructions (-icount)");
         break;
+    case W_SAVE:
+    case W_LOAD:
+        slots_do(w, arg, what == W_SAVE);
+        break;
     default:
         break;
     }
@@ -464,5 +474,6 @@ void control_step(struct window *w)
 void control_end(struct window *w)
 {
     job_end(w);
+    slots_forget(w);
     menu_free(&w->menu);
 }

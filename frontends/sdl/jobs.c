@@ -12,12 +12,14 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-static bool start(struct window *w, void (*run)(void *arg, struct vm *vm))
+bool job_start(struct window *w, void (*run)(void *arg, struct vm *vm))
 {
     if (!w->can_pause) {
         note(w, "this command cannot do that to its machine");
         return false;
     }
+    if (!w->job.busy && !atomic_load(&w->feed.out) && atomic_load(&w->feed.paused))
+        atomic_store(&w->feed.out, true); /* lent: a picture comes with the job */
     if (w->job.busy || !feed_do(&w->feed, (struct feed_job){run, w})) {
         note(w, "busy: once more in a moment");
         return false;
@@ -78,7 +80,7 @@ u64 job_file_size(const char *path)
 void job_media(struct window *w)
 {
     w->job.media_known = false;
-    start(w, look_at_media);
+    job_start(w, look_at_media);
 }
 
 bool job_insert(struct window *w, const char *path, const char *drive, bool floppy,
@@ -100,7 +102,7 @@ bool job_insert(struct window *w, const char *path, const char *drive, bool flop
     j->floppy = floppy;
     snprintf(j->name, sizeof(j->name), "%s", drive);
     snprintf(j->file, sizeof(j->file), "%.250s", path);
-    if (start(w, change))
+    if (job_start(w, change))
         return true;
     block_close(b);
     j->block = NULL;
@@ -116,7 +118,7 @@ void job_eject(struct window *w, const char *drive, bool force)
     j->block = NULL;
     j->force = force;
     snprintf(j->name, sizeof(j->name), "%s", drive);
-    start(w, change);
+    job_start(w, change);
 }
 
 /* ---- when it is done ------------------------------------------------------------------------- */
@@ -148,4 +150,6 @@ void job_end(struct window *w)
 {
     block_close(w->job.block);
     w->job.block = NULL;
+    free(w->job.picture);
+    w->job.picture = NULL;
 }

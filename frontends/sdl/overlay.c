@@ -49,7 +49,11 @@ static struct shape size_in(const struct canvas *c, int win_w, int win_h)
 void overlay_step(struct window *w)
 {
     if (w->menu_open && w->menu_dirty) {
-        menu_draw(&w->menu, &w->menu_canvas, NULL, 0, 0);
+        const struct slot *s = NULL;
+        if ((w->page == PAGE_SAVE || w->page == PAGE_LOAD) && w->menu.at < SLOTS)
+            s = &w->slot[w->menu.at];
+        menu_draw(&w->menu, &w->menu_canvas, s ? s->picture : NULL, s ? s->width : 0,
+                  s ? s->height : 0);
         upload(w, &w->menu_canvas, &w->menu_tex);
         w->menu_dirty = false;
         w->dirty = true;

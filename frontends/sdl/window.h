@@ -32,12 +32,13 @@ struct window_options {
     enum window_scale scale;
     bool fullscreen;
     char shots[256];  /* folder of screenshots; "": the current one */
+    char slots[256];  /* folder of saved machines; "": the user's */
     const char *name; /* in the title; NULL: the program's */
     bool snapshot;    /* what is written to media inserted later is lost at the end */
 };
 
 /* What follows "sdl" in -display: ",scale=smooth|sharp|integer,fullscreen=on|off,
- * screenshots=FOLDER". ST_INVAL. */
+ * screenshots=FOLDER,slots=FOLDER". ST_INVAL. */
 enum status window_parse(const char *keys, struct window_options *o, struct error *err);
 
 /* Whether a graphical session is there and this build has a window: it is the default then. */

@@ -53,6 +53,16 @@ enum page {
     PAGE_QUIT,
 };
 
+enum { SLOTS = 8 };
+
+/* A saved machine. */
+struct slot {
+    bool used, good; /* there is a file; it can be loaded as far as its head says */
+    char text[160], size[24];
+    u32 *picture; /* NULL: none */
+    int width, height;
+};
+
 /* What the VM's thread does for the window (jobs.c): lent while feed.job_out. */
 struct job {
     bool busy, media_known;
@@ -61,7 +71,10 @@ struct job {
     char name[8]; /* of the drive; "": whichever fits */
     char file[256], said[400];
     bool floppy, force;
-    struct block *block; /* to insert; NULL: eject */
+    struct block *block;   /* to insert; NULL: eject */
+    char path[FILES_PATH]; /* of a saved machine, */
+    u32 *picture;          /* and the screen then */
+    int width, height, slot;
     enum status status;
     struct error err;
 };
@@ -109,6 +122,7 @@ struct window {
     char folder[FILES_PATH]; /* of the chooser */
     bool all_files;
     struct job job;
+    struct slot slot[SLOTS]; /* as the page was filled */
 
     bool live_open, live_dirty;
     struct panel panel;
@@ -197,6 +211,12 @@ bool job_insert(struct window *w, const char *path, const char *drive, bool flop
 void job_eject(struct window *w, const char *drive, bool force);
 bool job_finished(struct window *w); /* once a job */
 void job_end(struct window *w);
+bool job_start(struct window *w, void (*run)(void *arg, struct vm *vm)); /* false: said why */
+
+/* ---- slots.c ---- */
+void slots_page(struct window *w, struct menu *m, int what, bool save);
+void slots_do(struct window *w, int slot, bool save);
+void slots_forget(struct window *w);
 
 /* ---- commands.c ---- */
 void do_pause(struct window *w);

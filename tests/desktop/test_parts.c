@@ -96,9 +96,12 @@ Test(options, words)
 {
     struct window_options o = {0};
     struct error err;
-    cr_expect_eq(window_parse("scale=integer,fullscreen=on,screenshots=/a,,b", &o, &err), ST_OK);
-    cr_expect(o.scale == SCALE_INTEGER && o.fullscreen && !strcmp(o.shots, "/a,b"));
-    static const char *const bad[] = {"scale", "scale=large", "fullscreen", "screenshots=", "x=1"};
+    cr_expect_eq(window_parse("scale=integer,fullscreen=on,screenshots=/a,,b,slots=c", &o, &err),
+                 ST_OK);
+    cr_expect(o.scale == SCALE_INTEGER && o.fullscreen && !strcmp(o.shots, "/a,b") &&
+              !strcmp(o.slots, "c"));
+    static const char *const bad[] = {"scale",        "scale=large", "fullscreen",
+                                      "screenshots=", "slots=",      "x=1"};
     for (size_t k = 0; k < ARRAY_LEN(bad); k++)
         cr_expect_eq(window_parse(bad[k], &o, &err), ST_INVAL, "%s", bad[k]);
 }

@@ -607,8 +607,39 @@ def live(d):
     d.in_window(d.shows("a"))
 
 
+def slots(d):
+    """a machine saved by the menu is loaded on the other engine, also while it stands still"""
+    d.start(display="sdl,scale=integer,slots=saved/here")
+    d.keys("a", "b")
+    d.gets(press("ab"))
+    d.in_window(d.shows("ab"))
+    d.keys("ctrl+alt+m", "Home", "s", "a", "v", "Return", "Return")
+    d.until(lambda: "saved in slot 1" in d.title(), "note of the save")
+    need(os.listdir(d.path("saved/here")) == ["machine-1.trvsnap"], "one file")
+    d.keys("c")
+    d.in_window(d.shows("abc"))
+    d.keys("ctrl+alt+e", "ctrl+alt+m", "Home", "l", "o", "a", "Return", "Return")
+    d.until(lambda: "loaded slot 1" in d.title(), "note of the load")
+    d.in_window(d.shows("ab"))
+    d.keys("d")
+    d.in_window(d.shows("abd"))
+    d.keys("ctrl+alt+p")
+    d.until(lambda: "paused" in d.title(), "pause")
+    d.keys("ctrl+alt+m", "Home", "l", "o", "a", "Return", "Return")
+    d.until(lambda: "loaded slot 1" in d.title(), "note of the load, paused")
+    d.in_window(d.shows("ab"))
+    with open(d.path("saved/here/machine-1.trvsnap"), "r+b") as f:
+        f.seek(-20000, 2)
+        f.write(b"damaged!")
+    d.keys("ctrl+alt+p", "e", "ctrl+alt+m", "Home", "l", "o", "a", "Return", "Return")
+    d.until(lambda: "machine-1.trvsnap" in d.title(), "note of the damage")
+    d.keys("f")
+    d.in_window(d.shows("abef"))
+
+
 CASES = [keys_and_text, graphics, resizing, fullscreen, engines, pausing, pasting, mouse, closing,
-         signals, resetting, usual, menu, media, recording, live]
+         signals, resetting, usual, menu, media, recording, live,
+         slots]
 
 
 def main():
