@@ -390,6 +390,11 @@ static enum status take_audio(struct run_options *o, const char *arg, struct err
     return audio_parse(arg, &o->audio, err);
 }
 
+static enum status take_sound(struct run_options *o, const char *arg, struct error *err)
+{
+    return sound_parse(arg, &o->cfg.sound, err);
+}
+
 /* ---- time ----------------------------------------------------------------------------------- */
 static enum status take_icount(struct run_options *o, const char *arg, struct error *err)
 {
@@ -600,6 +605,10 @@ static const struct option options[] = {
     {"audio", "KIND", SOUND, take_audio,
      "where sound goes: sdl[,latency=MS] (the default with a window), none\n"
      "(else), wav:FILE"},
+
+    {"sound", "CARD[,KEYS]", SOUND, take_sound,
+     "a sound card besides the PC speaker: sb16. KEYS: iobase=0x220,\n"
+     "irq=5, dma=1, hdma=5, mpu=0x330"},
 
     {"rtc", "base=WHEN", TIME, take_rtc, "utc (default), localtime, 2006-06-17[T16:01:21]"},
     {"icount", "[SHIFT]", TIME, take_icount,

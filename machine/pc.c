@@ -54,7 +54,7 @@
  * ------------------------------------------------------------------------------------------- */
 /* Several chips may share an ISA interrupt: it is high while one of them wants it. A wire's number
  * is the interrupt, and from bit 4 up who drives it. */
-enum irq_source { SRC_CHIP, SRC_PIRQ, SRC_HPET };
+enum irq_source { SRC_CHIP, SRC_PIRQ, SRC_HPET, SRC_SOUND };
 
 /* ISA interrupt n goes to the PIC and to the IOAPIC's pin of the same number; the timer's to pin 2,
  * as the MADT says. */
@@ -98,6 +98,11 @@ static void ioapic_pin(void *ctx, int n, bool level)
 static struct irq isa(struct vm *vm, int n)
 {
     return (struct irq){isa_irq, vm, n};
+}
+
+struct irq pc_sound_irq(struct vm *vm, int n)
+{
+    return (struct irq){isa_irq, vm, n | SRC_SOUND << 4};
 }
 
 static void intr_pin(void *ctx, int n, bool level)
@@ -314,8 +319,8 @@ static void add_legacy_chips(struct vm *vm)
     vm_add(vm, portf0_new(vm->ports, clear_ferr, vm));
     vm_add(vm, post_new(vm->ports));
     vm->fw_cfg = vm_add(vm, fw_cfg_new(vm->ports, vm->mem));
-    struct device *dma = vm_add(vm, i8237_new(vm->ports, vm->mem));
-    vm->fdc = vm_add(vm, fdc82077_new(vm->ports, isa(vm, 6), dma, 2, vm->clk));
+    vm->dma = vm_add(vm, i8237_new(vm->ports, vm->mem));
+    vm->fdc = vm_add(vm, fdc82077_new(vm->ports, isa(vm, 6), vm->dma, 2, vm->clk));
     fdc82077_set_drive(vm->fdc, 0, FDC_1440K);
     for (int k = 0; k < VM_MAX_SERIAL; k++)
         if (vm->cfg.serial[k])

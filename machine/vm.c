@@ -31,6 +31,7 @@ void vm_config_init(struct vm_config *c)
     memset(c, 0, sizeof(*c));
     c->ram_size = 128 * MIB;
     c->rtc_base_ns = -1;
+    sound_config_init(&c->sound);
 }
 
 struct device *vm_add(struct vm *vm, struct device *d)
@@ -220,6 +221,8 @@ enum status vm_new(const struct vm_config *c, struct vm **out, struct error *err
         st = virtio_add_devices(vm, err);
     if (st == ST_OK)
         st = net_add_cards(vm, err);
+    if (st == ST_OK)
+        st = sound_add_cards(vm, err);
     if (st == ST_OK && vm->ide)
         st = pc_attach_drives(vm, err);
     if (st == ST_OK)

@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "base/types.h"
 #include "bus/backend.h"
+#include "machine/sound.h"
 #include "machine/virtio.h"
 
 enum { VM_MAX_IDE = 4, VM_MAX_FLOPPY = 2, VM_MAX_PV_DISKS = 2, VM_MAX_SERIAL = 4, VM_MAX_NIC = 4 };
@@ -72,6 +73,7 @@ struct vm_config {
     struct block *pv_disk[VM_MAX_PV_DISKS]; /* by hypercalls of personality trv; as ide */
     struct vm_virtio virtio;
     struct vm_nic nic[VM_MAX_NIC];
+    struct vm_sound sound;
     struct audio_sink *audio; /* borrowed until vm_free; NULL: nobody listens */
     char boot_order[8]; /* letters of enum vm_boot, first first; "" = "cda" */
     struct chardev *serial[VM_MAX_SERIAL];

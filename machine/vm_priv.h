@@ -48,7 +48,7 @@ struct vm {
 
     /* chips the board talks to by name */
     struct device *pic, *pit, *rtc, *i8042, *port92, *ioapic, *fw_cfg, *vga, *pci, *pm, *fdc, *ide,
-        *hpet, *mixer;
+        *hpet, *mixer, *dma;
     /* The board's: its ACPI tables, pointers not yet placed; and what firmware would have done when
      * a kernel is booted directly, after each reset. */
     void (*build_acpi)(const struct vm *vm, struct acpi_blob *blob);
@@ -194,6 +194,13 @@ void pc_setup_pics(struct vm *vm);
 /* ---- network cards: net.c ----------------------------------------------------------------------
  */
 enum status net_add_cards(struct vm *vm, struct error *err);
+
+/* ---- sound: sound.c -----------------------------------------------------------------------------
+ */
+void sound_config_init(struct vm_sound *s);
+enum status sound_add_cards(struct vm *vm, struct error *err);
+/* ISA interrupt n as sound cards drive it: pc.c. */
+struct irq pc_sound_irq(struct vm *vm, int n);
 
 /* ---- virtio devices: virtio.c ------------------------------------------------------------------
  */

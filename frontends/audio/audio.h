@@ -9,6 +9,7 @@
 
 #include "base/status.h"
 #include "bus/backend.h"
+#include "machine/vm.h"
 
 struct audio_spec {
     enum { AUDIO_USUAL, AUDIO_NONE, AUDIO_SDL, AUDIO_WAV } kind; /* usual: sdl beside a window */
@@ -22,6 +23,9 @@ struct audio_counts {
     u64 underruns; /* times that the host's sound card found nothing ready */
     u64 dropped;   /* frames there was no room for */
 };
+
+/* "sb16[,iobase=N][,mpu=N][,irq=N][,dma=N][,hdma=N]". The machine checks the numbers. ST_INVAL. */
+enum status sound_parse(const char *text, struct vm_sound *s, struct error *err);
 
 struct audio; /* an open one */
 

@@ -103,3 +103,58 @@ Test(guests, speaker_retuned)
     expect_tone(&t, 0, from + 16000, 8192, 1400.4, 6000);
     free(t.frames);
 }
+
+static void with_sb16(struct vm_config *c)
+{
+    c->sound.sb16 = true;
+}
+
+Test(guests, sb16_8_bits, .timeout = 120)
+{
+    struct tape t;
+    size_t from, to;
+    run_all("sb8", &t, with_sb16);
+    cr_assert(heard(&t, 1000, &from, &to));
+    cr_expect(to - from > 14300 && to - from < 16800, "%zu frames", to - from);
+    expect_tone(&t, 0, from + 2000, 8192, 11025.0 / 22, 12000);
+    expect_tone(&t, 1, from + 2000, 8192, 11025.0 / 22, 12000);
+    free(t.frames);
+}
+
+Test(guests, sb16_16_bits, .timeout = 120)
+{
+    struct tape t;
+    size_t from, to;
+    run_all("sb16", &t, with_sb16);
+    cr_assert(heard(&t, 1000, &from, &to));
+    expect_tone(&t, 0, from + 2000, 8192, 44100.0 / 64, 6000);
+    expect_tone(&t, 1, from + 2000, 8192, 44100.0 / 32, 6000);
+    free(t.frames);
+}
+
+Test(guests, opl3, .timeout = 120)
+{
+    struct tape t;
+    size_t from, to;
+    run_all("opl", &t, with_sb16);
+    cr_assert(heard(&t, 1000, &from, &to));
+    cr_expect(to - from > 14000 && to - from < 15500, "%zu frames", to - from);
+    expect_tone(&t, 0, from + 2000, 8192, 440, 3500);
+    expect_tone(&t, 1, from + 2000, 8192, 440, 3500);
+    /* a pure sine */
+    double one = level(&t, 0, from + 2000, 8192, 440);
+    for (int k = 2; k < 8; k++)
+        cr_expect_lt(level(&t, 0, from + 2000, 8192, 440 * k), one * 0.005, "harmonic %d", k);
+    free(t.frames);
+}
+
+Test(guests, sb16_adpcm, .timeout = 120)
+{
+    struct tape t;
+    size_t from, to;
+    run_all("adpcm", &t, with_sb16);
+    cr_assert(heard(&t, 1000, &from, &to));
+    cr_expect(to - from > 30500 && to - from < 31500, "%zu frames: 5120 samples", to - from);
+    expect_tone(&t, 0, from + 2000, 8192, 500, 1000);
+    free(t.frames);
+}
