@@ -57,6 +57,13 @@ struct fault_site { /* a copied instruction that may raise a host exception; in 
 
 enum { MAX_EDGES = 1 << 19, MAX_FAULTS = 1 << 18 };
 
+enum fill {
+    FILL_USER,
+    FILL_COUNTED, /* a miss costs patience */
+    FILL_KERNEL,  /* from the TLB that does not depend on EFLAGS.AC, and so stays true when that
+                     changes */
+};
+
 struct bt {
     struct cpu *cpu;
     struct bt_config cfg;
@@ -69,7 +76,7 @@ struct bt {
     bool full;
 
     /* thunks */
-    u8 *site_fill[2][2]; /* [write][a miss counts] */
+    u8 *site_fill[2][3]; /* [write][enum fill] */
     u32 next_site[2];    /* [write] */
     u8 *load_regs, *slow, *edge_exit, *event, *tail, *refuse, *vec_enter;
     u8 *seg_load[SEG_COUNT]; /* data segments; segload.c */

@@ -135,13 +135,13 @@ static void gs_s1(struct asm_buf *a, bool w, u8 op, int reg, int scale, size_t o
 }
 
 /* call; r14 the site, r15 an address: copies the TLB's entry. ZF: done. Destroys r15. */
-static u8 *make_fill(struct asm_buf *a, bool write, bool count)
+static u8 *make_fill(struct asm_buf *a, bool write, enum fill how)
 {
     size_t s = offsetof(struct cpu, mmu.sites);
     size_t tag = write ? offsetof(struct tlb_entry, wtag) : offsetof(struct tlb_entry, rtag);
     u8 *start = a->p, *wild = NULL;
     E(a, 0x50, 0x51); /* push rax, rcx */
-    if (count) {
+    if (how == FILL_COUNTED) {
         e1(a, 0x66); /* dec word */
         gs_s1(a, false, 0xff, 1, 1, s + offsetof(struct site_cache, patience));
         wild = e_jcc(a, CC_E);
@@ -151,7 +151,8 @@ static u8 *make_fill(struct asm_buf *a, bool write, bool count)
     e_rr(a, false, 0x31, S2, H_RAX);
     E(a, 0xc1, 0xe8, 7, 0x25); /* shr eax, 7; and eax, 7fe0h */
     e4(a, 0x7fe0);
-    e_gs(a, true, OP_LOAD_ADD, H_RAX, offsetof(struct cpu, tlb));
+    e_gs(a, true, OP_LOAD_ADD, H_RAX,
+         how == FILL_KERNEL ? offsetof(struct cpu, sys_tlb) : offsetof(struct cpu, tlb));
     e_mov_rr(a, true, H_RCX, S2);
     e_rm(a, true, OP_LOAD_XOR, H_RCX, H_RAX, (i32)tag);
     E(a, 0x48, 0x81, 0xf9); /* cmp rcx, 4095 */
@@ -167,7 +168,7 @@ static u8 *make_fill(struct asm_buf *a, bool write, bool count)
     E(a, 1, 0x31, 0xc0); /* xor eax, eax */
     u8 *out = a->p;
     E(a, 0x59, 0x58, 0xc3);
-    if (count) {
+    if (how == FILL_COUNTED) {
         e_land(a, wild);
         E(a, 0x65, 0xc6);
         gs_modrm(a, 0, s + offsetof(struct site_cache, wild));
@@ -189,8 +190,8 @@ static void make_thunks(struct bt *t)
     pop_saved(a);
     e1(a, 0xc3);
 
-    for (int k = 0; k < 4; k++)
-        t->site_fill[k & 1][k >> 1] = make_fill(a, k & 1, k >> 1);
+    for (int k = 0; k < 6; k++)
+        t->site_fill[k & 1][k >> 1] = make_fill(a, k & 1, (enum fill)(k >> 1));
 
     t->load_regs = a->p;
     regs(a, OP_LOAD);

@@ -104,10 +104,22 @@ static size_t site_field(size_t field, u32 site)
     return offsetof(struct cpu, mmu.sites) + field + 8 * (size_t)site;
 }
 
+/* The kernel's stack, a page or two for a long time, has one entry for reads and one for writes. */
+static bool kernel_stack(const struct xl *x, int base, int index)
+{
+    return !(x->b->key & (KEY_USER | KEY_RING12)) && !x->t->cfg.helpers && index == H_NONE &&
+           (base == H_GUEST_RSP || (base == H_RBP && !x->bits64));
+}
+
+static u32 kernel_site(bool write)
+{
+    return write ? SITES - 1 : SITE_WRITES - 1;
+}
+
 static u32 new_site(struct xl *x, bool write)
 {
     u32 *n = &x->t->next_site[write];
-    u32 count = write ? SITES - SITE_WRITES : SITE_WRITES;
+    u32 count = (write ? SITES - SITE_WRITES : SITE_WRITES) - 1; /* the last: the kernel's stack */
     *n = (*n + 1) % count;
     return (write ? SITE_WRITES : 0) + *n;
 }
@@ -152,7 +164,10 @@ void mem_miss(struct xl *x, const struct way_out *w)
         crosses = e_jcc(a, CC_NE);
     }
     e_imm(a, S1, w->site);
-    e_patch(a, e_call(a), x->t->site_fill[w->write][w->what == COLD_SLOW]);
+    e_patch(a, e_call(a),
+            x->t->site_fill[w->write][w->site == kernel_site(w->write) ? FILL_KERNEL
+                                      : w->what == COLD_SLOW           ? FILL_COUNTED
+                                                                       : FILL_USER]);
     e_patch(a, e_jcc(a, CC_E), w->retry);
     if (crosses)
         e_land(a, crosses);
@@ -176,7 +191,8 @@ void mem_base(struct xl *x, int k, int base, i32 disp, u32 size, bool write, u8 
     struct mem_use u = {.size = size, .write = write, .what = what};
     flags_destroy(x);
     x->stack_op = base == H_GUEST_RSP;
-    if (!by_site(x, k, what)) {
+    bool kernel = kernel_stack(x, base, H_NONE);
+    if (!kernel && !by_site(x, k, what)) {
         if (disp)
             e_lea(a, x->bits64, S1, base, H_NONE, 0, disp);
         else
@@ -184,7 +200,7 @@ void mem_base(struct xl *x, int k, int base, i32 disp, u32 size, bool write, u8 
         look_up(x, k, size, write, what);
         x->ref = (struct host_mem){.base = S1, .index = H_NONE};
     } else {
-        u32 site = new_site(x, write);
+        u32 site = kernel ? kernel_site(write) : new_site(x, write);
         u8 *retry = a->p;
         if (disp)
             e_lea(a, true, S2, base, H_NONE, 0, disp);
@@ -220,13 +236,14 @@ void mem_operand(struct xl *x, int k, const struct insn *i, const struct mem_use
 {
     struct asm_buf *a = x->a;
     int hb = host_of(i->base), hx = i->index == GPR_ZERO ? H_NONE : host_of(i->index);
-    bool site = by_site(x, k, u->what);
+    bool kernel = kernel_stack(x, hb, hx) && i->seg == SEG_FLAT && i->asize == (x->bits64 ? 8 : 4);
+    bool site = kernel || by_site(x, k, u->what);
     bool direct = site && i->asize == (x->bits64 ? 8 : 4) && i->seg == SEG_FLAT &&
                   !u->keep_address && i->base < 16 && hb != H_NONE &&
                   (i->index == GPR_ZERO || hx != H_NONE) && i->disp == (i32)i->disp;
 
     flags_destroy(x);
-    u32 n = site ? new_site(x, u->write) : 0;
+    u32 n = kernel ? kernel_site(u->write) : site ? new_site(x, u->write) : 0;
     u8 *retry = a->p;
     if (direct) {
         if (i->disp || hx != H_NONE)
