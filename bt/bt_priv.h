@@ -243,7 +243,7 @@ struct mem_use {
 void mem_operand(struct xl *x, int k, const struct insn *i, const struct mem_use *u);
 /* The same for what is disp bytes from a host register that holds a guest's. */
 void mem_base(struct xl *x, int k, int base, i32 disp, u32 size, bool write, u8 what);
-/* REP MOVS and STOS of user code that stay in a page. False: nothing was emitted. */
+/* REP MOVS and STOS that stay in a page. False: nothing was emitted. */
 bool mem_rep(struct xl *x, int k);
 /* Code of a way out whose access went by a site's entry: fills it and tries again, or falls
  * through. */

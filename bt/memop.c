@@ -320,6 +320,22 @@ static u32 rep_pointer(struct xl *x, int k, int reg, int scale, bool write, u8 *
     return site;
 }
 
+/* The same for the kernel, by the TLB: S1 becomes what to add for the host's address. */
+static void rep_look_up(struct xl *x, int k, int reg, int scale, bool write)
+{
+    struct asm_buf *a = x->a;
+    e_mov_rr(a, true, S1, reg);
+    look_up(x, k, 1, write, COLD_SLOW);
+    e_mov_rr(a, false, S2, reg);
+    E(a, 0x41, 0x81, 0xe7); /* and r15d, 4095 */
+    e4(a, 4095);
+    e_lea(a, true, S2, S2, H_RCX, scale, 0);
+    E(a, 0x49, 0x81, 0xff); /* cmp r15, 4096 */
+    e4(a, 4096);
+    cold_add(x, e_jcc(a, CC_A), COLD_SLOW, k, 0);
+    e_rr(a, true, 0x29, reg, S1);
+}
+
 bool mem_rep(struct xl *x, int k)
 {
     struct asm_buf *a = x->a;
@@ -331,7 +347,8 @@ bool mem_rep(struct xl *x, int k)
                        INSN_MOVSW - INSN_MOVSB == 1 && INSN_STOSW - INSN_STOSB == 1,
                    "rows in the order of sizes");
 
-    if ((!movs && (i->row < INSN_STOSB || i->row > INSN_STOSQ)) || !by_site(x, k, COLD_SLOW) ||
+    bool site = by_site(x, k, COLD_SLOW);
+    if ((!movs && (i->row < INSN_STOSB || i->row > INSN_STOSQ)) || x->t->cfg.helpers ||
         i->asize != (x->bits64 ? 8 : 4) || (movs && i->seg != SEG_FLAT))
         return false;
     flags_before_write(x, k, 1u << H_RCX | 1u << H_RSI | 1u << H_RDI, false);
@@ -346,13 +363,24 @@ bool mem_rep(struct xl *x, int k)
     E(a, 0x48, 0x81, 0xf9); /* cmp rcx, 4096 */
     e4(a, 4096);
     cold_add(x, e_jcc(a, CC_A), COLD_SLOW, k, 0);
-    u32 from = movs ? rep_pointer(x, k, H_RSI, scale, false, retry) : 0;
-    u32 to = rep_pointer(x, k, H_RDI, scale, true, retry);
-    if (movs) {
-        e_gs(a, true, OP_LOAD, S1, site_field(add, from));
-        e_rr(a, true, 0x01, S1, H_RSI);
+    if (site) {
+        u32 from = movs ? rep_pointer(x, k, H_RSI, scale, false, retry) : 0;
+        u32 to = rep_pointer(x, k, H_RDI, scale, true, retry);
+        if (movs)
+            e_gs(a, true, OP_LOAD, S1, site_field(add, from));
+        e_gs(a, true, OP_LOAD, S2, site_field(add, to));
+    } else {
+        if (movs) {
+            rep_look_up(x, k, H_RSI, scale, false);
+            e_gs(a, true, OP_STORE, S1, offsetof(struct cpu, bt_scratch));
+        }
+        rep_look_up(x, k, H_RDI, scale, true);
+        e_mov_rr(a, true, S2, S1);
+        if (movs)
+            e_gs(a, true, OP_LOAD, S1, offsetof(struct cpu, bt_scratch));
     }
-    e_gs(a, true, OP_LOAD, S2, site_field(add, to));
+    if (movs)
+        e_rr(a, true, 0x01, S1, H_RSI);
     e_rr(a, true, 0x01, S2, H_RDI);
     if (scale == 1)
         e1(a, 0x66);

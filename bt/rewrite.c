@@ -370,8 +370,10 @@ bool copy_insn(struct xl *x, int k)
         E(x->a, 0xc5, 0xf8, 0x77);
         return true;
     }
+    bool exchange = i->row == INSN_CMPXCHG || i->row == INSN_XADD || i->row == INSN_CMPXCHG8B ||
+                    i->row == INSN_CMPXCHG16B;
     if (stubbed ? row->exec != exec_native && !x87
-                : row->bt != NATIVE && i->row != INSN_DIV && i->row != INSN_IDIV)
+                : row->bt != NATIVE && i->row != INSN_DIV && i->row != INSN_IDIV && !exchange)
         return false;
     if (native_row(row) && !stubbed)
         return false;
@@ -402,6 +404,8 @@ bool copy_insn(struct xl *x, int k)
         i->row == INSN_BT || i->row == INSN_BTS || i->row == INSN_BTR || i->row == INSN_BTC;
     if (bit_string && p.mem && i->kind[1] != OP_IMM)
         return false; /* reaches beyond the operand */
+    if (exchange && (!p.mem || (i->row == INSN_CMPXCHG8B && !cpu_has(x->cpu, FEAT_CX8))))
+        return false;
     if (x->d.attributes & ZYDIS_ATTRIB_HAS_LOCK && !p.mem)
         return false;
     enum flag_use use = x->use[k];
@@ -422,7 +426,9 @@ bool copy_insn(struct xl *x, int k)
         mem_operand(x, k, i,
                     &(struct mem_use){.size = stubbed ? s->size : p.mem_size,
                                       .write = stubbed ? s->access == STUB_STORE : p.mem_write,
-                                      .align = stubbed ? s->align : 0,
+                                      .align = stubbed                     ? s->align
+                                               : i->row == INSN_CMPXCHG16B ? 15
+                                                                           : 0,
                                       .keep_address = x87 ? address_slot(slot) : 0,
                                       .what = COLD_SLOW});
     }

@@ -234,6 +234,8 @@ BEGIN32("smap", "sm")
     "cmp $100, %ebp\n jne 1f\n mov %cr4, %eax\n xor $0x200000, %eax\n mov %eax, %cr4\n1:\n"
     "cmp $50, %ebp\n jne 1f\n mov %cr4, %eax\n xor $0x200000, %eax\n mov %eax, %cr4\n1:\n"
     "pushf\n pop %eax\n shr $18, %eax\n and $1, %eax\n add %eax, %esi\n"
+    "mov %ebp, %edi\n mov $0x400000, %ebp\n stac\n mov (%ebp), %ecx\n movl $1, 4(%ebp)\n clac\n"
+    "try mov (%ebp), %ecx\n try movl $1, 4(%ebp)\n mov %edi, %ebp\n" /* by the stack's entry */
     "dec %ebp\n jnz smagain\n mov %esi, OUT\n .purgem try\n" GUEST_END(smap);
 
 Test(system, smap)
@@ -245,10 +247,10 @@ Test(system, smap)
     guest_run(&b);
     guest_same(&a, &b);
     cr_expect_eq(guest_out(&b, 0), 300 * 2 + 50);
-    cr_assert_eq(guest_traps(&b), 250);
-    for (u64 k = 0; k < 250; k++) {
+    cr_assert_eq(guest_traps(&b), 3 * 250);
+    for (u64 k = 0; k < 3 * 250; k++) {
         cr_expect_eq(guest_trap(&b, k).vector, PF);
-        cr_expect_eq(guest_trap(&b, k).error, 1);
+        cr_expect_eq(guest_trap(&b, k).error, k % 3 == 2 ? 3 : 1);
     }
     cr_expect_lt(guest_count(&b, "exits C call"), 300);
     vm_free(a.vm);

@@ -268,3 +268,75 @@ Test(translate, sites)
     cr_expect_gt(guest_count(&g, "blocks translated again"), 0);
     vm_free(g.vm);
 }
+
+/* ---- exchanges, and repeated moves of the kernel -----------------------------------------------
+ */
+/* LOCK or not, in one page and over its end, CMPXCHG16B that is not aligned (#GP), a page that must
+ * not be written. */
+GUEST(exchanges, 64)
+TRAPS("ex")
+"mov %cr3, %rdi\n mov (%rdi), %rdi\n and $-4096, %rdi\n mov (%rdi), %r12\n and $-4096, %r12\n"
+    "mov 16(%r12), %rax\n and $~2, %rax\n mov %rax, 16(%r12)\n" /* 400000h: read-only */
+    "mov %cr0, %rax\n or $0x10000, %eax\n mov %rax, %cr0\n invlpg 0x400000\n"
+    ".macro each a:vararg\n movq $(ex\\@ - exchanges + ORG), RESUME\n \\a\n"
+    "ex\\@: pushf\n pop %r10\n and $0x8d5, %r10d\n add %r10, %r13\n rol $3, %r13\n xor %rax, %r13\n"
+    " xor %rcx, %r13\n xor %rdx, %r13\n.endm\n"
+    ".macro at p:vararg\n mov \\p, %esi\n mov %ebp, %eax\n shr $1, %eax\n mov %ebp, %ecx\n"
+    "each cmpxchg %cl, (%rsi)\n each lock cmpxchg %cx, (%rsi)\n each cmpxchg %ecx, (%rsi)\n"
+    "each lock cmpxchg %rcx, 8(%rsi)\n mov 8(%rsi), %rax\n each cmpxchg %r15, 8(%rsi)\n"
+    "each xadd %cl, (%rsi)\n each lock xadd %ecx, 4(%rsi)\n each xadd %r14, 8(%rsi)\n"
+    "mov (%rsi), %eax\n mov 4(%rsi), %edx\n mov %ebp, %ebx\n"
+    "each lock cmpxchg8b (%rsi)\n each cmpxchg8b (%rsi)\n"
+    "mov (%rsi), %rax\n mov 8(%rsi), %rdx\n each lock cmpxchg16b (%rsi)\n"
+    "each cmpxchg16b (%rsi)\n.endm\n"
+    "xor %r13d, %r13d\n mov $100, %ebp\n"
+    "exagain: at $0x300000\n at $0x300ff8\n at $0x300108\n at $0x300ffe\n at $0x400000\n dec "
+    "%ebp\n jnz exagain\n"
+    "mov %r13, OUT\n .purgem at\n .purgem each\n" GUEST_END(exchanges);
+
+Test(translate, exchanges)
+{
+    struct guest g = RUN_ALL(exchanges, 64);
+    u64 n[32] = {0};
+    for (u64 k = 0; k < guest_traps(&g); k++)
+        n[guest_trap(&g, k).vector & 31]++;
+    cr_expect_eq(n[13], 100 * (2 + 2 + 2), "%llu", (unsigned long long)n[13]);
+    cr_expect_eq(n[14], 100 * 12, "%llu", (unsigned long long)n[14]);
+    cr_expect_lt(guest_count(&g, "exits C call"), 200);
+    vm_free(g.vm);
+}
+
+/* At CPL 0: in one page, to its end and over it, backwards, to a page that must not be written. */
+GUEST(moves, 64)
+TRAPS("mo")
+"mov %cr3, %rdi\n mov (%rdi), %rdi\n and $-4096, %rdi\n mov (%rdi), %r12\n and $-4096, %r12\n"
+    "mov 16(%r12), %rax\n and $~2, %rax\n mov %rax, 16(%r12)\n"
+    "mov %cr0, %rax\n or $0x10000, %eax\n mov %rax, %cr0\n invlpg 0x400000\n"
+    "mov $0x300000, %edi\n mov $0x10001, %eax\n mov $2048, %ecx\n mofill: stosl\n add $77, %eax\n"
+    "dec %ecx\n jnz mofill\n"
+    ".macro move from, to, n, op\n movq $(mo\\@ - moves + ORG), RESUME\n mov $\\from, %esi\n"
+    "mov $\\to, %edi\n mov $\\n, %ecx\n rep \\op\n mo\\@: add %rsi, %r8\n add %rdi, %r8\n"
+    "add %rcx, %r8\n.endm\n"
+    "mov $60, %ebp\n"
+    "moagain: mov %ebp, %eax\n move 0x300010, 0x310020, 100, movsb\n"
+    "move 0x300000, 0x312000, 1024, movsl\n move 0x300000, 0x313000, 512, movsq\n"
+    "move 0x300100, 0x314fc0, 64, movsb\n move 0x300100, 0x315fc1, 64, movsb\n"
+    "move 0x300fc1, 0x316000, 64, movsb\n move 0x300fc0, 0x317000, 32, movsw\n"
+    "move 0, 0x318000, 1024, stosl\n move 0, 0x319ffc, 2, stosl\n move 0, 0x31b000, 0, stosb\n"
+    "move 0x300000, 0x400000, 16, movsb\n move 0, 0x400000, 4, stosq\n"
+    "move 0x300008, 0x300009, 40, movsb\n"
+    "mov 0x400000, %bl\n move 0, 0x400000, 4, stosl\n move 0, 0x3ffff0, 32, stosb\n"
+    "std\n move 0x300400, 0x31c400, 30, movsl\n cld\n"
+    "dec %ebp\n jnz moagain\n mov %r8, OUT\n .purgem move\n" GUEST_END(moves);
+
+Test(translate, kernel_moves)
+{
+    struct guest g = RUN_ALL(moves, 64);
+    cr_expect_eq(guest_traps(&g), 4 * 60);
+    vm_free(g.vm);
+
+    g = guest_new(moves, moves_end, 64, "bt-hot");
+    guest_run(&g);
+    cr_expect_lt(guest_count(&g, "exits slow memory"), 60 * (3 + 4 + 2) + 100);
+    vm_free(g.vm);
+}
