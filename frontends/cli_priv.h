@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "base/types.h"
 #include "frontends/audio/audio.h"
+#include "frontends/display/display.h"
 #include "frontends/display/shot.h"
 #include "frontends/sdl/window.h"
 #include "machine/vm.h"
@@ -86,7 +87,9 @@ struct run_options {
     bool hold;       /* -S */
     struct shot_spec shots[SHOT_MAX];
     int n_shots;
-    bool window; /* -display sdl */
+    bool window;    /* -display sdl */
+    bool vnc, term; /* -display vnc, term */
+    struct vnc_options vnc_options;
     struct window_options window_options;
     bool nographic, display_none, snapshot, stats, perfmap;
     const char *stats_json; /* the file, NULL: none */
@@ -104,6 +107,7 @@ void options_help(FILE *f);
 enum status one_of(struct run_options *o, const char *arg, const char *what,
                    const char *const *list, struct error *err);
 enum status display_take(struct run_options *o, const char *arg, struct error *err);
+enum status vnc_take(struct run_options *o, const char *arg, struct error *err);
 enum status screenshot_take(struct run_options *o, const char *arg, struct error *err);
 
 /* ---- drives (drive.c) ---- */
@@ -125,6 +129,12 @@ enum status speed_parse(const char *text, struct vm_speed *out, struct error *er
  * handlers may call, and on every way out of the process. */
 void term_raw(void);
 void term_restore(void);
+/* Something draws on the whole terminal: what brings its screen up, and what takes it away and
+ * attributes back, for signal handlers; standard error is kept meanwhile, and shown afterwards.
+ * plain NULL: no longer (it has taken it away itself). */
+void term_screen(const char *enter, const char *leave, const char *plain);
+int term_resumed(void); /* changes when the terminal came back after SIGTSTP */
+bool term_away(void);   /* between the two */
 
 /* ---- views of the engine (views.c) ---- */
 void views_print_stats(const struct vm *vm, FILE *f);

@@ -591,9 +591,13 @@ static const struct option options[] = {
      "a byte stream that the guest has as /dev/virtio-ports/NAME"},
 
     {"nographic", NULL, CONSOLE, take_nographic, "no window; serial port 0 on the terminal"},
-    {"display", "sdl[,KEYS]|none", CONSOLE, display_take,
-     "a window (the default in a graphical session) or none. KEYS:\n"
-     "scale=smooth|sharp|integer, fullscreen=on|off, screenshots=FOLDER, slots=FOLDER"},
+    {"display", "KIND[,KEYS]", CONSOLE, display_take,
+     "sdl: a window (the default in a graphical session); term: text modes on the\n"
+     "terminal; vnc=[HOST]:N: for VNC clients, port 5900+N, HOST: this one; none.\n"
+     "KEYS of sdl: scale=smooth|sharp|integer, fullscreen=on|off,\n"
+     "screenshots=FOLDER, slots=FOLDER; of vnc: password-file=FILE,\n"
+     "share=allow-exclusive|force-shared|ignore"},
+    {"vnc", "[HOST]:N[,KEYS]", CONSOLE, vnc_take, NULL},
     {"screenshot", "FILE[,after=S]", CONSOLE, screenshot_take,
      "the screen at the end, or after S seconds of the guest's time, as PNG or\n"
      ".ppm; also whenever SIGUSR2 comes"},
@@ -745,8 +749,8 @@ static enum status check_together(struct run_options *o, struct error *err)
     if (c->flat_path && (c->kernel_path || c->bios_path))
         return fail(err, ST_INVAL, "-rom runs without firmware: not with %s",
                     c->kernel_path ? "-kernel" : "-bios");
-    if (o->window && o->nographic)
-        return fail(err, ST_INVAL, "-display sdl is a window: not with -nographic");
+    if ((o->window || o->vnc || o->term) && o->nographic)
+        return fail(err, ST_INVAL, "-nographic has no screen: not with -display");
     if (o->hold && !o->gdb)
         return fail(err, ST_INVAL, "-S waits for a debugger: it wants -s or -gdb");
     if (o->perfmap) {

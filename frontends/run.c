@@ -31,6 +31,7 @@ struct session {
     struct vsock_host *vsock;
     FILE *stats_json;
     struct window *window;
+    struct display *display; /* VNC or the terminal */
     struct audio *audio;
     struct shots *shots;
     struct error no_window; /* why there is none, where one would be the default */
@@ -164,6 +165,8 @@ static enum status open_streams(struct session *s, struct error *err)
         on_terminal += stream_is_stdio(o->serial[k]);
     for (int k = 0; k < o->n_virtio_ports; k++)
         on_terminal += stream_is_stdio(o->virtio_port[k].dev);
+    if (on_terminal && o->term)
+        return fail(err, ST_INVAL, "-display term has the terminal: no port can be on stdio");
     if (on_terminal > 1)
         return fail(err, ST_INVAL, "-serial: only one port can be on stdio");
     for (int k = 0; !st && k < o->n_serial; k++)
@@ -189,6 +192,11 @@ static enum status show(struct session *s, bool usual, struct error *err)
     const char *machine = o->cfg.machine ? o->cfg.machine : "pc";
     struct error why;
     o->window_options.snapshot = o->snapshot;
+    if (o->vnc || o->term) {
+        enum status st =
+            o->vnc ? vnc_open(&o->vnc_options, &s->display, &why) : term_open(&s->display, &why);
+        return st ? fail(err, st, "-display: %.480s", why.msg) : ST_OK;
+    }
     if (o->nographic || o->display_none)
         return ST_OK;
     if (o->window) {
@@ -272,6 +280,12 @@ static enum status start(struct session *s, struct error *err)
         if (st)
             fail(err, st, "-display: %.480s", why.msg);
     }
+    if (!st && s->display) {
+        struct error why;
+        st = display_start(s->display, s->vm, &why);
+        if (st)
+            fail(err, st, "-display: %.480s", why.msg);
+    }
     if (!st) {
         running = s->vm;
         for (int k = 0; k < s->n_streams; k++)
@@ -298,6 +312,7 @@ static void finish(struct session *s)
     term_restore();
     running = NULL;
     window_close(s->window);
+    display_close(s->display);
     gdb_close(s->gdb);
     shots_free(s->shots);
     vm_free(s->vm);
@@ -446,6 +461,8 @@ int run_with(int argc, char **argv, const struct run_hook *hook)
                 hook && hook->run ? hook->run(hook->ctx, s->vm, &err) : run_all(s, &err);
             check_set_hook(NULL, NULL);
             io_stop(s->io);
+            display_close(s->display);
+            s->display = NULL;
             term_restore();
             if (s->o.stats)
                 print_stats(s);

@@ -1,5 +1,6 @@
 /*
- * frontends/term.c - the terminal's mode: raw while a serial port is on it, restored always.
+ * frontends/term.c - the terminal's mode: raw while a serial port or the machine's screen is on
+ * it, restored always.
  *
  * The process has one terminal and signal handlers must find it, so this state is the file's.
  * Covered ways out: exit(), SIGABRT and the CPU's own fault signals (restore, then die as if we
@@ -7,15 +8,27 @@
  */
 #include "frontends/cli_priv.h"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <termios.h>
 #include <unistd.h>
 
 static struct termios cooked, raw;
 static volatile sig_atomic_t is_raw; /* the terminal is raw now */
 static volatile sig_atomic_t wanted; /* it should be while we run */
+static volatile sig_atomic_t resumes;
+
+/* A full-screen display's: see term_screen(). */
+static struct {
+    char enter[64], leave[256];
+    volatile sig_atomic_t drawn; /* it is on the terminal now */
+    volatile sig_atomic_t held;  /* standard error waits in `text` */
+    int text, real;
+} full = {.text = -1, .real = -1};
 
 static void set(const struct termios *t)
 {
@@ -28,8 +41,80 @@ static void set(const struct termios *t)
     sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
+/* Also in signal handlers. */
+static void put(int fd, const char *s, size_t n)
+{
+    while (n) {
+        ssize_t k = write(fd, s, n);
+        if (k <= 0)
+            return;
+        s += k;
+        n -= (size_t)k;
+    }
+}
+
+static void leave_screen(void)
+{
+    if (full.drawn) {
+        full.drawn = 0;
+        put(STDOUT_FILENO, full.leave, strlen(full.leave));
+    }
+}
+
+/* Standard error is itself again and says what it kept. */
+static void show_errors(void)
+{
+    char buf[1024];
+    ssize_t n;
+    if (!full.held)
+        return;
+    full.held = 0;
+    dup2(full.real, STDERR_FILENO);
+    lseek(full.text, 0, SEEK_SET);
+    while ((n = read(full.text, buf, sizeof(buf))) > 0)
+        put(STDERR_FILENO, buf, (size_t)n);
+}
+
+static void keep_errors(void)
+{
+    if (!isatty(STDERR_FILENO))
+        return;
+    if (full.text < 0) {
+        full.text = memfd_create("messages", MFD_CLOEXEC);
+        full.real = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+    }
+    if (full.text >= 0 && full.real >= 0 && ftruncate(full.text, 0) == 0 &&
+        dup2(full.text, STDERR_FILENO) >= 0)
+        full.held = 1;
+}
+
+void term_screen(const char *enter, const char *leave, const char *plain)
+{
+    full.drawn = 0;
+    full.enter[0] = full.leave[0] = 0;
+    show_errors();
+    if (!plain)
+        return;
+    snprintf(full.enter, sizeof(full.enter), "%s", enter ? enter : "");
+    snprintf(full.leave, sizeof(full.leave), "%s%s", plain, leave ? leave : "\r\n");
+    full.drawn = 1;
+    keep_errors();
+}
+
+int term_resumed(void)
+{
+    return resumes;
+}
+
+bool term_away(void)
+{
+    return wanted && !is_raw;
+}
+
 void term_restore(void)
 {
+    leave_screen();
+    show_errors();
     wanted = 0;
     if (is_raw) {
         is_raw = 0;
@@ -49,6 +134,7 @@ static void on_stop(int sig)
 {
     if (is_raw) {
         is_raw = 0;
+        leave_screen();
         set(&cooked);
     }
     raise(SIGSTOP);
@@ -58,8 +144,13 @@ static void on_continue(int sig)
 {
     /* In the background the terminal is someone else's. */
     if (wanted && !is_raw && tcgetpgrp(STDIN_FILENO) == getpgrp()) {
-        is_raw = 1;
         set(&raw);
+        if (full.enter[0] || full.leave[0]) {
+            full.drawn = 1;
+            put(STDOUT_FILENO, full.enter, strlen(full.enter));
+        }
+        resumes = resumes + 1;
+        is_raw = 1;
     }
 }
 

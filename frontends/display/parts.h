@@ -1,6 +1,6 @@
 /*
- * frontends/display/parts.h - what displays share that is plain functions: characters as keys,
- * pictures as files.
+ * frontends/display/parts.h - what displays share that is plain functions: characters and keysyms
+ * as keys, pictures as files.
  *
  * You are here: the window, VNC, the terminal and -screenshot use them, tests/desktop tests them.
  * No machine.
@@ -21,6 +21,15 @@ u32 typing_next(const char **text);
 /* Makes a new file in folder ("": the current one) that is named after the time and ends in kind;
  * never over another. path: its name. <0: errno says why. */
 int new_file(const char *folder, const char *kind, char path[512]);
+
+/* ---- keysyms (keysym.c) ---- */
+/* The key of a US keyboard for an X keysym: HID usage, and whether a character needs shift. 0:
+ * there is none. */
+u16 keysym_key(u32 sym, bool *shift);
+
+/* ---- a PC's characters (cp437.c) ---- */
+u32 cp437_unicode(u8 c);
+char cp437_ascii(u8 c); /* what comes near, '?' for what nothing does */
 
 /* ---- pictures (png.c): pixels are 0x00RRGGBB ---- */
 /* Writes a new file in folder ("": the current one) that is named after the time; never over

@@ -19,7 +19,10 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "../desktop"), os.path.join(HERE, "../cli"), HERE]
 import desktop  # noqa: E402
+import rfb  # noqa: E402
 import screen  # noqa: E402
+import terms  # noqa: E402
+import vncs  # noqa: E402
 from desktop import Failure, Skip, need, press  # noqa: E402,F401
 from guest_files import rom  # noqa: E402
 
@@ -56,8 +59,8 @@ class Machine:
     def start(self, *options, **kw):
         open(self.path("serial"), "w").close()
         kw.setdefault("stdin", subprocess.DEVNULL)
-        self.p = subprocess.Popen(self.args(*options), cwd=self.dir, env=self.env,
-                                  stderr=subprocess.PIPE, **kw)
+        kw.setdefault("stderr", subprocess.PIPE)
+        self.p = subprocess.Popen(self.args(*options), cwd=self.dir, env=self.env, **kw)
         self.until(lambda: b"M\xfa" in self.serial(), "the guest's start")
 
     def serial(self):
@@ -201,7 +204,7 @@ def shot_errors(m):
     need("folder" in m.ends(SIGNAL, signal.SIGTERM), "a picture that cannot be written is not said")
 
 
-CASES = [shots, shots_signalled, shots_repeat, shot_errors]
+CASES = [shots, shots_signalled, shots_repeat, shot_errors, *terms.CASES, *vncs.CASES]
 
 
 def main():
@@ -222,7 +225,7 @@ def main():
         except Skip as e:
             skipped += 1
             print("skip %s: %s" % (case.__name__, e), flush=True)
-        except (Failure, OSError, subprocess.TimeoutExpired) as e:
+        except (Failure, OSError, EOFError, ValueError, AssertionError, rfb.Refused, subprocess.TimeoutExpired) as e:
             failed += 1
             print("FAIL %s: %s\n     %s" % (case.__name__, case.__doc__, e), flush=True)
         finally:
