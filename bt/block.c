@@ -170,7 +170,7 @@ static bool emit_stack(struct xl *x, int k)
             int h = host_of(i->reg[0]);
             stack_slot(x, k, -size, true, COLD_SLOW);
             if (h == H_NONE)
-                e_gs(x->a, true, OP_LOAD, h = S2, GS_GPR(i->reg[0]));
+                e_guest(x->a, true, OP_LOAD, h = S2, i->reg[0]);
             store_reg(x, h);
             move_sp(x, -size);
         }
@@ -184,7 +184,7 @@ static bool emit_stack(struct xl *x, int k)
         load_s1(x);
         move_sp(x, size);
         if (h == H_NONE)
-            e_gs(x->a, true, OP_STORE, S1, GS_GPR(i->reg[0]));
+            e_guest(x->a, true, OP_STORE, S1, i->reg[0]);
         else
             e_mov_rr(x->a, true, h, S1);
         break;
@@ -213,7 +213,7 @@ static bool target_operand(struct xl *x, int k)
     if (i->kind[0] == OP_GPR) {
         int h = host_of(i->reg[0]);
         if (h == H_NONE)
-            e_gs(x->a, x->bits64, OP_LOAD, S1, GS_GPR(i->reg[0]));
+            e_guest(x->a, x->bits64, OP_LOAD, S1, i->reg[0]);
         else
             e_mov_rr(x->a, x->bits64, S1, h);
         return true;
@@ -354,10 +354,10 @@ static void one(struct xl *x, int k)
     }
 }
 
-/* sub qword gs:[left], cost; returns where the cost is. */
+/* sub qword [rsp + left], cost; returns where the cost is. */
 static u8 *charge(struct xl *x)
 {
-    e_gs(x->a, true, 0x81, 5, offsetof(struct cpu, left));
+    e_frame(x->a, true, 0x81, 5, FRAME_LEFT);
     e4(x->a, x->b->n);
     return x->a->p - 4;
 }
@@ -367,11 +367,11 @@ static u8 *way_in(struct xl *x)
     struct asm_buf *a = x->a;
     u8 *entry = a->p;
     E(a, 0x48, 0x8b, 0x87); /* mov rax, [rdi + RIP of the block] */
-    e4(a, (u32)GS_GPR(GPR_BLOCK));
+    e4(a, (u32)CPU_GPR(GPR_BLOCK));
     e_imm(a, H_R10, x->lin);
     e_rr(a, true, 0x39, H_R10, H_RAX);
     u8 *other = e_jcc(a, CC_NE);
-    E(a, 0x53, 0x55, 0x41, 0x54, 0x41, 0x55, 0x41, 0x56, 0x41, 0x57, 0x48, 0x83, 0xec, 0x08);
+    E(a, 0x53, 0x55, 0x41, 0x54, 0x41, 0x55, 0x41, 0x56, 0x41, 0x57, 0x48, 0x83, 0xec, FRAME_SIZE);
     E(a, 0xc7, 0x87);
     e4(a, (u32)offsetof(struct cpu, vec_state));
     e4(a, 0);

@@ -12,8 +12,8 @@
 
 enum { DEFAULT_HEAT = 40, ARCH_SET_GS_BASE = 0x1001, FSGSBASE = 2 };
 
-/* Misses of one site's entry in a slice of at most 200 us: more are dearer than looking into the
- * TLB each time. */
+/* Misses of one site's entry, each soon after the other, in a slice of at most 200 us: more are
+ * dearer than looking into the TLB each time. */
 enum { SITE_PATIENCE = 300, SITE_PATIENCE_STRESS = 3 };
 
 static void enter(struct cpu *cpu)

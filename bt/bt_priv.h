@@ -9,7 +9,8 @@
  *   gs base   struct cpu
  *   rsp       the C stack, 16-byte aligned; never the guest's
  *   r13       the guest's RSP; RAX RCX RDX RBX RBP RSI RDI R8-R12 hold the guest's own
- *   r14, r15  scratch (S1, S2); the guest's R13-R15 live in cpu->gpr
+ *   r14, r15  scratch (S1, S2)
+ *   [rsp]     the frame: cpu->left, and the guest's R13-R15
  *   flags     the guest's arithmetic flags, or anything (flags.c knows which)
  *   XMM, YMM  the guest's when vec_state says so, otherwise in cpu->xs
  * Between blocks the guest's flags are in cpu->fl.
@@ -24,13 +25,23 @@
 #include "cpu/zydis_priv.h"
 
 enum { S1 = H_R14, S2 = H_R15, H_GUEST_RSP = H_R13 };
-/* The guest register's host register, or H_NONE: in cpu->gpr. */
+/* The guest register's host register, or H_NONE: in the frame. */
 static always_inline int host_of(int guest)
 {
     return guest == RSP ? H_GUEST_RSP : guest <= 12 ? guest : H_NONE;
 }
 
-#define GS_GPR(n) (offsetof(struct cpu, gpr) + 8 * (size_t)(n))
+/* What changes all the time is in host code's frame: processors forward a store to a load at once
+ * when both go by RSP, and take four or five cycles by GS. C functions find it in struct cpu. */
+enum { FRAME_LEFT = 0, FRAME_R13 = 8, FRAME_SIZE = 40 };
+
+#define CPU_GPR(n) (offsetof(struct cpu, gpr) + 8 * (size_t)(n))
+
+/* op reg, the guest's register that has no host register */
+static always_inline void e_guest(struct asm_buf *a, bool w, u8 op, int reg, int guest)
+{
+    e_frame(a, w, op, reg, FRAME_R13 + 8 * (guest - 13));
+}
 
 /* vec_state bits: what may be executed without a look. */
 enum { VEC_SSE = 1, VEC_AVX = 2 /* upper halves too */, VEC_X87 = 4, VEC_LIVE = VEC_SSE | VEC_AVX };
@@ -77,6 +88,8 @@ struct bt {
 
     /* thunks */
     u8 *site_fill[2][3]; /* [write][enum fill] */
+    u8 *refill[2];       /* [write] */
+    u8 *tlb_miss[2][6];  /* [write][log2 size] */
     u32 next_site[2];    /* [write] */
     u8 *load_regs, *slow, *edge_exit, *event, *tail, *refuse, *vec_enter;
     u8 *seg_load[SEG_COUNT]; /* data segments; segload.c */
@@ -147,7 +160,7 @@ struct way_out {
     u8 size;  /* of the access, when it goes by a site's entry: */
     u8 align; /* 0, or size - 1 */
     bool write;
-    u16 site;
+    u16 site;  /* or NO_SITE: it looks into the TLB */
     u8 *retry; /* once the entry is filled; NULL: it does not */
     struct flag_state fl;
     struct x87_note x87;
@@ -162,7 +175,9 @@ enum way_kind {
     COLD_EVENT,
 };
 
-enum { MAX_COLD = BLOCK_MAX * 12 };
+enum { MAX_COLD = BLOCK_MAX * 12, NO_SITE = 0xffff };
+/* A site that misses once more within so many instructions would do better with the TLB. */
+enum { SITE_SOON = 60 };
 
 /* A host operand; index H_NONE: none. */
 struct host_mem {

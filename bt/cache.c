@@ -7,6 +7,7 @@
  */
 #include "bt/bt_priv.h"
 #include "base/log.h"
+#include "bt/refill_priv.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -18,7 +19,34 @@ static void regs(struct asm_buf *a, u8 op)
 {
     for (int g = 15; g >= 0; g--) /* RAX last, so that flags can be loaded with it */
         if (host_of(g) != H_NONE)
-            e_gs(a, true, op, host_of(g), GS_GPR(g));
+            e_gs(a, true, op, host_of(g), CPU_GPR(g));
+}
+
+/* The frame to struct cpu, or from there; rsp is `below` bytes under it. Destroys RAX. */
+static void frame(struct asm_buf *a, bool store, int below)
+{
+    for (int k = 0; k < 4; k++) {
+        int at = (k < 3 ? FRAME_R13 + 8 * k : FRAME_LEFT) + below;
+        size_t gs = k < 3 ? CPU_GPR(13 + k) : offsetof(struct cpu, left);
+        if (store) {
+            e_frame(a, true, OP_LOAD, H_RAX, at);
+            e_gs(a, true, OP_STORE, H_RAX, gs);
+        } else {
+            e_gs(a, true, OP_LOAD, H_RAX, gs);
+            e_frame(a, true, OP_STORE, H_RAX, at);
+        }
+    }
+}
+
+static void store_regs(struct asm_buf *a, int below)
+{
+    regs(a, OP_STORE);
+    frame(a, true, below);
+}
+static void load_regs(struct asm_buf *a, int below)
+{
+    frame(a, false, below);
+    regs(a, OP_LOAD);
 }
 
 static void gs_modrm(struct asm_buf *a, int reg, size_t off)
@@ -93,7 +121,7 @@ static void set_block(struct asm_buf *a)
 {
     e_gs(a, true, OP_STORE, S1, offsetof(struct cpu, block));
     e_rm(a, true, OP_LOAD, H_RAX, S1, offsetof(struct block, hot_lin));
-    e_gs(a, true, OP_STORE, H_RAX, GS_GPR(GPR_BLOCK));
+    e_gs(a, true, OP_STORE, H_RAX, CPU_GPR(GPR_BLOCK));
 }
 
 static void call_c(struct asm_buf *a, const void *fn)
@@ -122,7 +150,7 @@ static void add_rsp_8(struct asm_buf *a)
 
 static void pop_saved(struct asm_buf *a)
 {
-    add_rsp_8(a);
+    E(a, 0x48, 0x83, 0xc4, FRAME_SIZE);
     E(a, 0x41, 0x5f, 0x41, 0x5e, 0x41, 0x5d, 0x41, 0x5c, 0x5d, 0x5b);
 }
 
@@ -134,18 +162,59 @@ static void gs_s1(struct asm_buf *a, bool w, u8 op, int reg, int scale, size_t o
     e4(a, (u32)off);
 }
 
-/* call; r14 the site, r15 an address: copies the TLB's entry. ZF: done. Destroys r15. */
-static u8 *make_fill(struct asm_buf *a, bool write, enum fill how)
+/* call; r14 an address: the TLB's first level gets its entry. ZF: it could not. */
+static u8 *make_refill(struct asm_buf *a, bool write)
 {
+    u8 *start = a->p;
+    E(a, 0x50, 0x57, 0x56); /* push rax, rdi, rsi */
+    e_gs(a, true, OP_LOAD, H_RDI, offsetof(struct cpu, self));
+    e_mov_rr(a, true, H_RSI, S1);
+    call_c(a, write ? (const void *)bt_refill_write : (const void *)bt_refill_read);
+    E(a, 0x85, 0xc0, 0x5e, 0x5f, 0x58, 0xc3); /* test eax, eax; pop ... */
+    return start;
+}
+
+/* call; r14, r15 as the comparison of an access left them: r14 becomes the address. ZF: the access
+ * crosses a page, or the entry is not to be had. */
+static u8 *make_tlb_miss(struct bt *t, bool write, int log)
+{
+    struct asm_buf *a = &t->a;
+    u8 *start = a->p;
+    e_rm(a, true, OP_LOAD_XOR, S1, S2,
+         (i32)(write ? offsetof(struct tlb_entry, wtag) : offsetof(struct tlb_entry, rtag)));
+    e_lea(a, true, S2, S1, H_NONE, 0, (1 << log) - 1);
+    e_rr(a, true, 0x31, S1, S2);
+    E(a, 0x49, 0xf7, 0xc7); /* test r15, -4096 */
+    e4(a, (u32)-4096);
+    e_patch(a, e_jcc(a, CC_E), t->refill[write]);
+    e_rr(a, false, 0x31, S2, S2);
+    e1(a, 0xc3);
+    return start;
+}
+
+/* call; r14 the site, r15 an address: copies the TLB's entry. ZF: done. Destroys r15. A miss soon
+ * after the last one costs the place some of its patience. */
+static u8 *make_fill(struct bt *t, bool write, enum fill how)
+{
+    struct asm_buf *a = &t->a;
     size_t s = offsetof(struct cpu, mmu.sites);
     size_t tag = write ? offsetof(struct tlb_entry, wtag) : offsetof(struct tlb_entry, rtag);
     u8 *start = a->p, *wild = NULL;
     E(a, 0x50, 0x51); /* push rax, rcx */
     if (how == FILL_COUNTED) {
+        e_frame(a, false, OP_LOAD, H_RAX, FRAME_LEFT + 24); /* two pushes, one call */
+        gs_s1(a, false, OP_LOAD, H_RCX, 2, s + offsetof(struct site_cache, last));
+        gs_s1(a, false, OP_STORE, H_RAX, 2, s + offsetof(struct site_cache, last));
+        e_rr(a, false, 0x29, H_RAX, H_RCX);
+        E(a, 0x81, 0xf9); /* cmp ecx, SITE_SOON */
+        e4(a, SITE_SOON);
+        u8 *rare = e_jcc(a, CC_A);
         e1(a, 0x66); /* dec word */
         gs_s1(a, false, 0xff, 1, 1, s + offsetof(struct site_cache, patience));
         wild = e_jcc(a, CC_E);
+        e_land(a, rare);
     }
+    u8 *again = a->p;
     e_mov_rr(a, false, H_RAX, S2);
     E(a, 0xc1, 0xe8, TLB_BITS); /* shr eax, 10: as tlb_index */
     e_rr(a, false, 0x31, S2, H_RAX);
@@ -168,13 +237,21 @@ static u8 *make_fill(struct asm_buf *a, bool write, enum fill how)
     E(a, 1, 0x31, 0xc0); /* xor eax, eax */
     u8 *out = a->p;
     E(a, 0x59, 0x58, 0xc3);
+    e_land(a, miss);
+    if (how != FILL_KERNEL) {   /* refill is for the current view */
+        E(a, 0x4d, 0x87, 0xfe); /* xchg r14, r15 */
+        e_patch(a, e_call(a), t->refill[write]);
+        E(a, 0x4d, 0x87, 0xfe);
+        e_patch(a, e_jcc(a, CC_NE), again);
+    }
     if (how == FILL_COUNTED) {
+        u8 *no = e_jmp(a);
         e_land(a, wild);
         E(a, 0x65, 0xc6);
         gs_modrm(a, 0, s + offsetof(struct site_cache, wild));
         e1(a, 1);
+        e_land(a, no);
     }
-    e_land(a, miss);
     E(a, 0x83, 0xc8, 0x01); /* or eax, 1 */
     e_patch(a, e_jmp(a), out);
     return start;
@@ -190,17 +267,21 @@ static void make_thunks(struct bt *t)
     pop_saved(a);
     e1(a, 0xc3);
 
+    for (int k = 0; k < 2; k++)
+        t->refill[k] = make_refill(a, k);
+    for (int k = 0; k < 12; k++)
+        t->tlb_miss[k & 1][k >> 1] = make_tlb_miss(t, k & 1, k >> 1);
     for (int k = 0; k < 6; k++)
-        t->site_fill[k & 1][k >> 1] = make_fill(a, k & 1, (enum fill)(k >> 1));
+        t->site_fill[k & 1][k >> 1] = make_fill(t, k & 1, (enum fill)(k >> 1));
 
     t->load_regs = a->p;
-    regs(a, OP_LOAD);
+    load_regs(a, 8);
     e1(a, 0xc3);
 
     /* call; r14 block, r15 offset of the instruction: executes it. Flags from and to cpu->fl, and
      * into the host's. */
     t->slow = a->p;
-    regs(a, OP_STORE);
+    store_regs(a, 8);
     set_block(a);
     save_vectors(t, a, false);
     e_gs(a, true, OP_LOAD, H_RDI, offsetof(struct cpu, self));
@@ -213,6 +294,7 @@ static void make_thunks(struct bt *t)
     u8 *over = unless_live(a);
     vectors(t, a, false);
     e_land(a, over);
+    frame(a, false, 8);
     load_flags(a);
     regs(a, OP_LOAD);
     e1(a, 0xc3);
@@ -222,7 +304,7 @@ static void make_thunks(struct bt *t)
 
     /* jmp; r14 block, r15 offset: to the interpreter's handler of that instruction */
     t->tail = a->p;
-    regs(a, OP_STORE);
+    store_regs(a, 0);
     set_block(a);
     save_vectors(t, a, true);
     e_gs(a, true, OP_LOAD, H_RDI, offsetof(struct cpu, self));
@@ -241,7 +323,7 @@ static void make_thunks(struct bt *t)
 
     /* jmp; r14 block, r15 offset: executes its last instruction and goes on where that leads to */
     t->event = a->p;
-    regs(a, OP_STORE);
+    store_regs(a, 0);
     set_block(a);
     save_vectors(t, a, true);
     e_gs(a, true, OP_LOAD, H_RDI, offsetof(struct cpu, self));
@@ -251,7 +333,7 @@ static void make_thunks(struct bt *t)
 
     /* jmp; r14 block: it may not be entered */
     t->refuse = a->p;
-    regs(a, OP_STORE);
+    store_regs(a, 0);
     save_vectors(t, a, true);
     e_gs(a, true, OP_LOAD, H_RDI, offsetof(struct cpu, self));
     e_mov_rr(a, true, H_RSI, S1);
@@ -260,7 +342,7 @@ static void make_thunks(struct bt *t)
 
     /* jmp; r14 block, r15 edge: to the next block */
     t->edge_exit = a->p;
-    regs(a, OP_STORE);
+    store_regs(a, 0);
     save_vectors(t, a, true);
     e_gs(a, true, OP_LOAD, H_RDI, offsetof(struct cpu, self));
     e_mov_rr(a, true, H_RSI, S1);
@@ -271,7 +353,7 @@ static void make_thunks(struct bt *t)
     e_rr(a, true, 0x85, H_RAX, H_RAX);
     u8 *out = e_jcc(a, CC_E);
     e_mov_rr(a, true, S1, H_RAX);
-    regs(a, OP_LOAD);
+    load_regs(a, 0);
     E(a, 0x41, 0xff, 0xe6); /* jmp r14 */
     e_land(a, out);
     e_mov_rr(a, true, H_RAX, H_RDX);

@@ -111,6 +111,13 @@ enum {
     OP_LOAD_CMP = 0x3b
 };
 
+/* op reg, [rsp + off]: what the block's frame holds. */
+static inline void e_frame(struct asm_buf *a, bool w, u8 op, int reg, int off)
+{
+    e_rex(a, w, reg, 0, 0);
+    E(a, op, (u8)(0x40 | (reg & 7) << 3 | 4), 0x24, (u8)off);
+}
+
 static inline void e_imm(struct asm_buf *a, int reg, u64 v)
 {
     if (v == (u32)v) {

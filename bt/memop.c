@@ -30,14 +30,14 @@ static void effective(struct xl *x, const struct insn *i, int to, bool wide)
     if (base != GPR_ZERO) {
         hb = host_of(base);
         if (hb == H_NONE) {
-            e_gs(a, true, OP_LOAD, S1, GS_GPR(base));
+            e_guest(a, true, OP_LOAD, S1, base);
             hb = S1;
         }
     }
     if (index != GPR_ZERO) {
         hx = host_of(index);
         if (hx == H_NONE) {
-            e_gs(a, true, OP_LOAD, S2, GS_GPR(index));
+            e_guest(a, true, OP_LOAD, S2, index);
             hx = S2;
         }
     }
@@ -65,13 +65,13 @@ void mem_lea(struct xl *x, int k, const struct insn *i)
         if (size == 2) {
             e1(x->a, 0x66);
             if (to == H_NONE)
-                e_gs(x->a, false, OP_STORE, S1, GS_GPR(i->reg[0]));
+                e_guest(x->a, false, OP_STORE, S1, i->reg[0]);
             else
                 e_mov_rr(x->a, false, to, S1);
         } else {
             if (size == 4 && i->asize == 8) /* the low half of a 64-bit address */
                 e_mov_rr(x->a, false, S1, S1);
-            e_gs(x->a, true, OP_STORE, S1, GS_GPR(i->reg[0]));
+            e_guest(x->a, true, OP_STORE, S1, i->reg[0]);
         }
         return;
     }
@@ -85,6 +85,7 @@ static void look_up(struct xl *x, int k, u32 size, bool write, u8 what)
     size_t tag = write ? offsetof(struct tlb_entry, wtag) : offsetof(struct tlb_entry, rtag);
     _Static_assert(sizeof(struct tlb_entry) == 32 && TLB_SIZE == 1024, "the shifts below");
 
+    u8 *retry = a->p;
     e_mov_rr(a, false, S2, S1);
     E(a, 0x41, 0xc1, 0xef, TLB_BITS); /* shr r15d, 10: as tlb_index */
     e_rr(a, false, 0x31, S1, S2);     /* xor r15d, r14d */
@@ -96,6 +97,13 @@ static void look_up(struct xl *x, int k, u32 size, bool write, u8 what)
     E(a, 0x49, 0x81, 0xfe); /* cmp r14, 4096 - size */
     e4(a, 4096 - size);
     cold_add(x, e_jcc(a, CC_A), what, k, 0);
+    if (!a->full) {
+        struct way_out *w = &x->outs[x->n_cold - 1];
+        w->retry = retry;
+        w->site = NO_SITE;
+        w->size = (u8)size;
+        w->write = write;
+    }
     e_rm(a, true, OP_LOAD_ADD, S1, S2, (i32)offsetof(struct tlb_entry, host)); /* to the offset */
 }
 
@@ -150,6 +158,14 @@ void mem_miss(struct xl *x, const struct way_out *w)
 {
     struct asm_buf *a = x->a;
     u8 *crosses = NULL;
+    if (w->site == NO_SITE) {
+        int log = 0;
+        while (1u << log < w->size)
+            log++;
+        e_patch(a, e_call(a), x->t->tlb_miss[w->write][log]);
+        e_patch(a, e_jcc(a, CC_NE), w->retry);
+        return;
+    }
     if (w->align)
         E(a, 0x49, 0xc1, 0xc7, (u8)__builtin_ctz(w->size)); /* rol r15, log2 size */
     e_gs(a, true, OP_LOAD_XOR, S2, site_field(offsetof(struct site_cache, tag), w->site));

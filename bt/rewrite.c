@@ -435,7 +435,7 @@ bool copy_insn(struct xl *x, int k)
     if (use == FLAGS_READ || use == FLAGS_READ_WRITE)
         flags_to_host(x);
     for (int n = 0; n < p.n_temps; n++) /* also what is only written: perhaps in part */
-        e_gs(x->a, true, OP_LOAD, p.temp[n].host, GS_GPR(p.temp[n].guest));
+        e_guest(x->a, true, OP_LOAD, p.temp[n].host, p.temp[n].guest);
     u8 *start = x->a->p;
     if (may_trap(i, &p))
         cold_add(x, NULL, COLD_FAULT, k, 0);
@@ -443,7 +443,7 @@ bool copy_insn(struct xl *x, int k)
         emit_encoding(x, &p);
     for (int n = 0; n < p.n_temps; n++)
         if (p.temp[n].out)
-            e_gs(x->a, true, OP_STORE, p.temp[n].host, GS_GPR(p.temp[n].guest));
+            e_guest(x->a, true, OP_STORE, p.temp[n].host, p.temp[n].guest);
     if (use == FLAGS_WRITE || use == FLAGS_READ_WRITE) {
         x->fl = (struct flag_state){.host = true};
         make_recipe(x, i, &p, start);

@@ -222,7 +222,7 @@ static bool sti(struct xl *x, int k)
     e1(a, 9);
     _Static_assert(FL_IF == 1 << 9, "the bit above");
     u8 *was_set = e_jcc(a, CC_B);
-    e_gs(a, true, OP_LOAD, S1, offsetof(struct cpu, left));
+    e_frame(a, true, OP_LOAD, S1, FRAME_LEFT);
     e_gs(a, true, OP_LOAD_ADD, S1, offsetof(struct cpu, stolen));
     e_gs(a, true, OP_STORE, S1, offsetof(struct cpu, shadow));
     e_land(a, was_set);

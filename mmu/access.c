@@ -78,6 +78,8 @@ u64 mmu_read_slow(struct mmu *m, int view, gla a, int size)
             v |= phys_read(m, k < first ? p0 + (u64)k : p1 + (u64)(k - first), 1) << (8 * k);
         return v;
     }
+    if (mmu_refill(m, view, a, false))
+        return ld_le((const u8 *)(a + mmu_slot(m, view, a)->add), size);
     gpa p = mmu_translate(m, view, a, ACC_READ, &w);
     watch(m, a, size, false);
     return phys_read(m, p, size);
@@ -93,6 +95,10 @@ void mmu_write_slow(struct mmu *m, int view, gla a, u64 val, int size)
         watch(m, a, size, true);
         for (int k = 0; k < size; k++)
             phys_write(m, k < first ? p0 + (u64)k : p1 + (u64)(k - first), val >> (8 * k), 1);
+        return;
+    }
+    if (mmu_refill(m, view, a, true)) {
+        st_le((u8 *)(a + mmu_slot(m, view, a)->add), val, size);
         return;
     }
     const struct stlb_entry *s = &m->stlb[view][tlb_index(a) & (STLB_SIZE - 1)];
@@ -112,6 +118,8 @@ hva mmu_rmw_slow(struct mmu *m, int view, gla a, int size)
     struct walk w;
     if (unlikely(crosses(a, (u32)size)))
         return NULL;
+    if (mmu_refill(m, view, a, true))
+        return (hva)(a + mmu_slot(m, view, a)->add);
     gpa p = mmu_translate(m, view, a, ACC_WRITE, &w);
     if (m->watch_page && m->watch_page(m->ctx, a & PAGE_MASK))
         return NULL;
@@ -135,6 +143,8 @@ const u8 *mmu_read_ptr_slow(struct mmu *m, int view, gla a, int size)
     struct walk w;
     if (unlikely(crosses(a, (u32)size)))
         return NULL;
+    if (mmu_refill(m, view, a, false))
+        return (const u8 *)(a + mmu_slot(m, view, a)->add);
     gpa p = mmu_translate(m, view, a, ACC_READ, &w);
     if (m->watch_page && m->watch_page(m->ctx, a & PAGE_MASK))
         return NULL;

@@ -19,6 +19,7 @@
 #include "bus/space.h"
 
 enum { TLB_BITS = 10, TLB_SIZE = 1 << TLB_BITS, ITLB_SIZE = 256, STLB_SIZE = 128, FILL_LOG = 512 };
+enum { L2_BITS = 14, L2_SIZE = 1 << L2_BITS };
 
 /* Who is asking. Explicit supervisor accesses are VIEW_SUP_AC while EFLAGS.AC is 1 or SMAP off. */
 enum mmu_view {
@@ -76,6 +77,19 @@ struct stlb_entry {
     u64 ram_off;
 };
 
+/* The TLB's second level: plain RAM only. An entry says nothing about writes by itself: the page's
+ * flags are asked when it goes to the first level, so that a page which gets code needs no look
+ * here. */
+struct l2_entry {
+    u64 tag;  /* page | enum mmu_view */
+    u64 gen;  /* L2_ bits | gens[] of L2_GLOBAL: valid while that stands */
+    hva host; /* of the page */
+    const u8 *flags;
+};
+#define L2_GLOBAL   BIT64(63)
+#define L2_WRITE_OK BIT64(62)
+#define L2_LARGE    BIT64(61)
+
 struct itlb_entry {
     u64 tag;
     gpa phys;
@@ -95,6 +109,7 @@ struct site_cache {
     u64 tag[SITES];      /* of a page, or `none` */
     u64 add[SITES];      /* host address = gla + add */
     u16 patience[SITES]; /* misses until a place is told that it has too many */
+    u32 last[SITES];     /* the low half of the vCPU's count of instructions at the last miss */
     u64 none;            /* a secret address that cannot exist */
     u8 used;             /* something was entered since the last clearing */
     u8 wild;             /* patience ended */
@@ -142,6 +157,7 @@ struct mmu {
     u8 tlb_bits[VIEW_COUNT * TLB_SIZE];   /* enum tlb_bits of each */
     struct itlb_entry itlb[2][ITLB_SIZE]; /* VIEW_USER, VIEW_SUP */
     struct site_cache sites;
+    struct l2_entry l2[L2_SIZE];
 };
 
 /* mem must outlive the mmu. Paging off, A20 on. */
@@ -166,6 +182,46 @@ void mmu_set_a20(struct mmu *m, bool on);
 static always_inline struct tlb_entry *mmu_slot(struct mmu *m, int view, gla a)
 {
     return &m->tlb[view][tlb_index(a)];
+}
+
+static always_inline struct l2_entry *mmu_l2_slot(struct mmu *m, int view, gla a)
+{
+    u64 n = a >> PAGE_SHIFT;
+    return &m->l2[(n ^ n >> L2_BITS ^ (u64)view << (L2_BITS - 2)) & (L2_SIZE - 1)];
+}
+
+/* Makes page's entry in the first level; counted, so that a flush finds it. */
+static always_inline void mmu_enter(struct mmu *m, int view, gla page, hva host, bool write,
+                                    bool global, bool large)
+{
+    u32 n = (u32)view * TLB_SIZE + tlb_index(page);
+    struct tlb_entry *e = &m->tlb[0][0] + n;
+    e->rtag = page;
+    e->wtag = write ? page : tlb_none(tlb_index(page));
+    e->add = (u64)(uintptr_t)host - page;
+    e->host = (u64)(uintptr_t)host;
+    m->tlb_bits[n] = (u8)((global ? TLB_GLOBAL : 0) | (large ? TLB_LARGE : 0));
+    if (!global) {
+        if (m->fill_count < FILL_LOG)
+            m->fill_log[m->fill_count] = (u16)n;
+        if (m->fill_count <= FILL_LOG)
+            m->fill_count++;
+    }
+}
+
+/* The first level's entry for a from the second. False: not there, or not for this access. */
+static always_inline bool mmu_refill(struct mmu *m, int view, gla a, bool write)
+{
+    gla page = a & PAGE_MASK;
+    const struct l2_entry *e = mmu_l2_slot(m, view, a);
+    if (e->tag != (page | (u64)view) ||
+        (e->gen & ~(L2_GLOBAL | L2_WRITE_OK | L2_LARGE)) != m->gens[e->gen >> 63])
+        return false;
+    bool may_write = (e->gen & L2_WRITE_OK) && !*e->flags;
+    if (write && !may_write)
+        return false;
+    mmu_enter(m, view, page, e->host, may_write, e->gen & L2_GLOBAL, e->gen & L2_LARGE);
+    return true;
 }
 
 /* ---- data. size 1, 2, 4, 8; any alignment; may fault (does not return) ---------------------- */

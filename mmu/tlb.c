@@ -141,6 +141,9 @@ void mmu_flush_page(struct mmu *m, gla a)
             clear_slot(m, v * TLB_SIZE + tlb_index(a));
         if (s->tag == page)
             s->gen = 0;
+        struct l2_entry *l = mmu_l2_slot(m, (int)v, a);
+        if (l->tag == (page | v))
+            l->gen = 0;
     }
     if (large) {
         /* clearing more than needed is always allowed */
@@ -218,25 +221,22 @@ static void fill(struct mmu *m, int view, gla a, const struct walk *w, struct st
     struct page_info pi = mmu_page(m, w->phys);
     if (!pi.read)
         return;
-    struct tlb_entry *e = mmu_slot(m, view, a);
+    bool plain = pi.ram && pi.write == pi.read;
     bool write = w->write_ok && pi.write == pi.read &&
                  !(pi.ram && pi.ram->page_flags[pi.ram_off >> PAGE_SHIFT]);
-    if (!write && w->write_ok && pi.ram && pi.write == pi.read) {
+    if (!write && w->write_ok && plain) {
         s->write = pi.write;
         s->ram = pi.ram;
         s->ram_off = pi.ram_off;
     }
-    e->rtag = page;
-    e->wtag = write ? page : tlb_none(tlb_index(page));
-    e->add = (u64)(uintptr_t)pi.read - page;
-    e->host = (u64)(uintptr_t)pi.read;
-    size_t n = (size_t)(e - &m->tlb[0][0]);
-    m->tlb_bits[n] = (u8)((w->global ? TLB_GLOBAL : 0) | (w->large ? TLB_LARGE : 0));
-    if (!w->global) {
-        if (m->fill_count < FILL_LOG)
-            m->fill_log[m->fill_count] = (u16)n;
-        if (m->fill_count <= FILL_LOG)
-            m->fill_count++;
+    mmu_enter(m, view, page, (hva)(uintptr_t)pi.read, write, w->global, w->large);
+    if (plain) {
+        *mmu_l2_slot(m, view, a) =
+            (struct l2_entry){.tag = page | (u64)view,
+                              .gen = m->gens[w->global] | (w->global ? L2_GLOBAL : 0) |
+                                     (w->write_ok ? L2_WRITE_OK : 0) | (w->large ? L2_LARGE : 0),
+                              .host = pi.write,
+                              .flags = &pi.ram->page_flags[pi.ram_off >> PAGE_SHIFT]};
     }
 }
 
