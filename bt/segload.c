@@ -160,7 +160,7 @@ static void selector(struct xl *x, int k, int operand, u8 what)
     if (i->kind[operand] == OP_GPR) {
         int h = host_of(i->reg[operand]);
         if (h == H_NONE)
-            e_gs(a, false, OP_LOAD, h = S2, GS_GPR(i->reg[operand]));
+            e_guest(a, false, OP_LOAD, h = S2, i->reg[operand]);
         e_rex(a, false, S2, 0, h);
         E(a, 0x0f, 0xb7, (u8)(0xc0 | (S2 & 7) << 3 | (h & 7))); /* movzx r15d, r16 */
         return;
@@ -192,7 +192,7 @@ static bool store(struct xl *x, int k)
     E(a, 0x0f, 0xb7, (u8)((to & 7) << 3 | 4), 0x25); /* movzx, word gs:[sel] */
     e4(a, (u32)(seg_at(i->reg[1]) + offsetof(struct seg, sel)));
     if (h == H_NONE)
-        e_gs(a, true, OP_STORE, S2, GS_GPR(i->reg[0]));
+        e_guest(a, true, OP_STORE, S2, i->reg[0]);
     return true;
 }
 
