@@ -40,6 +40,8 @@ static u8 status1(struct vga *s)
 static u8 dac_next(struct vga *s)
 {
     u8 v = s->dac[(size_t)s->dac_read * 3 + s->dac_sub % 3];
+    if (!(s->vbe[VBE_ENABLE] & VBE_DAC8))
+        v &= 63;
     if (++s->dac_sub >= 3) {
         s->dac_sub = 0;
         s->dac_read++;
@@ -111,17 +113,27 @@ static u8 port_read(struct vga *s, u16 port)
     }
 }
 
+/* Bits that are not there read as zeros. */
+static u8 attribute_mask(u8 i)
+{
+    static const u8 mask[5] = {0xef, 0xff, 0x3f, 0x0f, 0x0f};
+    return i < AC_MODE ? 0x3f : mask[i - AC_MODE];
+}
+
 static void attribute_write(struct vga *s, u8 v)
 {
     s->ac_data = !s->ac_data;
     if (s->ac_data)
         s->ac_index = v & 63;
     else if ((s->ac_index & 31) <= AC_COLOUR_SELECT)
-        s->ac[s->ac_index & 31] = v;
+        s->ac[s->ac_index & 31] = v & attribute_mask(s->ac_index & 31);
 }
 
 static void crtc_write(struct vga *s, u8 v)
 {
+    static const u8 mask[25] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f,
+                                0xff, 0x3f, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                                0xff, 0xff, 0x7f, 0xff, 0xff, 0xef, 0xff};
     u8 i = s->crtc_index & 63;
     if (i > CRTC_LINE_COMPARE)
         return;
@@ -131,7 +143,7 @@ static void crtc_write(struct vga *s, u8 v)
             s->crtc[i] = (u8)((s->crtc[i] & ~0x10) | (v & 0x10));
         return;
     }
-    s->crtc[i] = v;
+    s->crtc[i] = v & mask[i];
 }
 
 static void port_write(struct vga *s, u16 port, u8 v)

@@ -56,8 +56,8 @@ static u32 plane_offset(const struct vga *s, u32 ma, u32 ra)
     u32 a = ma;
     if (s->crtc[CRTC_UNDERLINE] & 0x40)
         a = ma << 2;
-    else if (!(mode & 0x40))
-        a = ma << 1;
+    else if (!(mode & 0x40)) /* words: the highest bit that counts comes round to the lowest */
+        a = ma << 1 | (ma >> (mode & 0x20 ? 15 : 13) & 1);
     if (!(mode & 1))
         a = (a & ~0x2000u) | (ra & 1) << 13;
     if (!(mode & 2))
@@ -102,7 +102,8 @@ static void text_size(const struct vga *s, int *cols, int *rows)
 
 static u32 cursor_address(const struct vga *s)
 {
-    return (u32)s->crtc[CRTC_CURSOR_HI] << 8 | s->crtc[CRTC_CURSOR_LO];
+    u32 skew = s->crtc[CRTC_CURSOR_END] >> 5 & 3; /* characters to the right */
+    return (((u32)s->crtc[CRTC_CURSOR_HI] << 8 | s->crtc[CRTC_CURSOR_LO]) + skew) & 0xffff;
 }
 
 static const u16 *screen_text(void *ctx, int *cols, int *rows, int *cursor_x, int *cursor_y)
