@@ -94,6 +94,7 @@ struct bt {
     u8 *load_regs, *slow, *edge_exit, *event, *tail, *refuse, *vec_enter;
     u8 *seg_load[SEG_COUNT]; /* data segments; segload.c */
     u8 *seg_writable;
+    u8 *cpuid; /* cpuid.c */
 
     struct edge *edges;
     struct fault_site *faults;
@@ -280,6 +281,10 @@ void make_segment_thunks(struct bt *t);
 bool emit_seg_move(struct xl *x, int k);
 bool emit_seg_pop(struct xl *x, int k);
 bool emit_verw(struct xl *x, int k);
+
+/* ---- cpuid.c ---- */
+void make_cpuid_thunk(struct bt *t);
+void emit_cpuid(struct xl *x, int k);
 
 /* ---- syscall.c ---- */
 /* The block's last instruction that goes to another privilege level, and to the block there.

@@ -376,6 +376,7 @@ static void make_thunks(struct bt *t)
     regs(a, OP_LOAD);
     e1(a, 0xc3);
     make_segment_thunks(t);
+    make_cpuid_thunk(t);
     CHECK(!a->full);
 }
 

@@ -193,6 +193,9 @@ bool emit_system(struct xl *x, int k)
         if (!emit_verw(x, k))
             return false;
         break;
+    case INSN_CPUID:
+        emit_cpuid(x, k);
+        break;
     case INSN_MFENCE:
         E(a, 0x0f, 0xae, 0xf0);
         break;

@@ -122,6 +122,15 @@ struct seg_known {
     struct seg seg;
 };
 enum { SEG_KNOWN = 16 };
+/* What CPUID said, at place EAX modulo CPUID_KNOWN. True while the registers that it depends on are
+ * the same; xcr0 0: nothing. */
+struct cpuid_known {
+    u32 leaf, sub;
+    u64 cr4, xcr0, apic_base;
+    u32 out[4]; /* EAX EBX ECX EDX */
+    u64 pad[2];
+};
+enum { CPUID_KNOWN = 8 };
 enum {
     ATTR_A = 1,
     ATTR_RW = 2,
@@ -230,6 +239,7 @@ struct cpu {
     struct tlb_entry *sys_tlb; /* of the processor's own accesses: descriptors */
     u8 sys_view;               /* enum mmu_view of them */
     struct seg_known known[SEG_KNOWN];
+    struct cpuid_known cpuid_known[CPUID_KNOWN];
 
     /* ---- system registers ---- */
     u64 cr0, cr2, cr3, cr4, efer, xcr0;

@@ -357,9 +357,17 @@ void exec_rdpid(struct cpu *cpu, const struct insn *i)
 
 void exec_cpuid(struct cpu *cpu, const struct insn *i)
 {
-    u32 r[4];
+    u32 r[4], leaf = (u32)cpu->gpr[RAX], sub = (u32)cpu->gpr[RCX];
     (void)i;
-    cpuid(cpu, (u32)cpu->gpr[RAX], (u32)cpu->gpr[RCX], r);
+    cpuid(cpu, leaf, sub, r);
+    if (leaf >> 28 != 4) /* those are the hypervisor's */
+        cpu->cpuid_known[leaf % CPUID_KNOWN] =
+            (struct cpuid_known){.leaf = leaf,
+                                 .sub = sub,
+                                 .cr4 = cpu->cr4,
+                                 .xcr0 = cpu->xcr0,
+                                 .apic_base = cpu->apic_base,
+                                 .out = {r[0], r[1], r[2], r[3]}};
     /* Four loads: one of all that was stored in parts would have to wait for the cache. */
     u32 a = r[0], b = r[1], c = r[2], d = r[3];
     __asm__("" : "+r"(a), "+r"(b), "+r"(c), "+r"(d));

@@ -256,3 +256,40 @@ Test(system, smap)
     vm_free(a.vm);
     vm_free(b.vm);
 }
+
+/* ---- CPUID ------------------------------------------------------------------------------------
+ */
+/* Leaves 0, 1, 7 and Dh, with CR4.OSXSAVE and XCR0 as they come. */
+GUEST(identity, 32)
+BEGIN32("identity", "id")
+".macro say leaf, sub\n mov $\\leaf, %eax\n mov $\\sub, %ecx\n cpuid\n mov $\\leaf, %eax\n mov "
+    "$\\sub, %ecx\n cmp %eax, %ecx\n cpuid\n"
+    "adc $0, %edi\n add %eax, %esi\n rol $3, %esi\n xor %ebx, %esi\n rol $5, %esi\n add %ecx, "
+    "%esi\n"
+    "rol $7, %esi\n xor %edx, %esi\n.endm\n"
+    "xor %esi, %esi\n xor %edi, %edi\n mov $200, %ebp\n"
+    "idagain: say 13, 0\n add %ebx, OUT + 16\n say 0, 0\n say 1, 0\n bt $27, %ecx\n adcl $0, OUT + "
+    "8\n say 7, 0\n say 7, 1\n"
+    "say 13, 1\n say 13, 0\n say 0x40000000, 0\n say 0x80000001, 0\n say 1, "
+    "0\n"
+    "cmp $100, %ebp\n jne 1f\n mov %cr4, %eax\n xor $0x40000, %eax\n mov %eax, %cr4\n1:\n"
+    "cmp $150, %ebp\n jne 1f\n xor %ecx, %ecx\n xor %edx, %edx\n mov $3, %eax\n xsetbv\n1:\n"
+    "cmp $50, %ebp\n jne 1f\n mov $0x1b, %ecx\n rdmsr\n and $~0x800, %eax\n wrmsr\n1:\n"
+    "dec %ebp\n jnz idagain\n mov %esi, OUT\n mov %edi, OUT + 24\n"
+    ".purgem try\n .purgem say\n" GUEST_END(identity);
+
+Test(system, cpuid)
+{
+    struct guest_setup s = {.bits = 32, .cpu = "x86-64-v3"};
+    struct guest a = guest_new_on(identity, identity_end, &s, "interp");
+    struct guest b = guest_new_on(identity, identity_end, &s, "bt-hot");
+    guest_run(&a);
+    guest_run(&b);
+    guest_same(&a, &b);
+    cr_expect_eq(guest_out(&b, 1), 101, "OSXSAVE");
+    cr_expect_eq(guest_out(&b, 2), 51 * 832 + 149 * 576, "%llu",
+                 (unsigned long long)guest_out(&b, 2));
+    cr_expect_eq(guest_out(&b, 3), 200 * 9, "CF stays");
+    vm_free(a.vm);
+    vm_free(b.vm);
+}
