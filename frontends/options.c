@@ -611,8 +611,8 @@ static const struct option options[] = {
      "(else), wav:FILE"},
 
     {"sound", "CARD[,KEYS]", SOUND, take_sound,
-     "a sound card besides the PC speaker: sb16. KEYS: iobase=0x220,\n"
-     "irq=5, dma=1, hdma=5, mpu=0x330"},
+     "a sound card besides the PC speaker: ac97, or sb16 with KEYS\n"
+     "iobase=0x220, irq=5, dma=1, hdma=5, mpu=0x330; again for both"},
 
     {"rtc", "base=WHEN", TIME, take_rtc, "utc (default), localtime, 2006-06-17[T16:01:21]"},
     {"icount", "[SHIFT]", TIME, take_icount,

@@ -1,6 +1,7 @@
 /*
  * machine/sound.c - from struct vm_sound to cards in their slots.
  */
+#include "devices/ac97.h"
 #include "devices/opl3.h"
 #include "devices/sb16.h"
 #include "machine/mixer.h"
@@ -35,5 +36,11 @@ static enum status add_sb16(struct vm *vm, struct error *err)
 
 enum status sound_add_cards(struct vm *vm, struct error *err)
 {
-    return vm->cfg.sound.sb16 ? add_sb16(vm, err) : ST_OK;
+    enum status st = vm->cfg.sound.sb16 ? add_sb16(vm, err) : ST_OK;
+    if (st != ST_OK || !vm->cfg.sound.ac97)
+        return st;
+    if (!vm->pci)
+        return fail(err, ST_UNSUP, "this machine has no place for an AC'97 sound card");
+    vm_add(vm, ac97_new(vm->pci, pc_free_slot(vm), mixer_voice(vm->mixer), vm->clk));
+    return ST_OK;
 }

@@ -24,7 +24,8 @@ struct audio_counts {
     u64 dropped;   /* frames there was no room for */
 };
 
-/* "sb16[,iobase=N][,mpu=N][,irq=N][,dma=N][,hdma=N]". The machine checks the numbers. ST_INVAL. */
+/* "sb16[,iobase=N][,mpu=N][,irq=N][,dma=N][,hdma=N]" or "ac97". The machine checks the numbers.
+ * ST_INVAL. */
 enum status sound_parse(const char *text, struct vm_sound *s, struct error *err);
 
 struct audio; /* an open one */

@@ -34,7 +34,7 @@ static enum status take_key(struct vm_sound *s, const char *key, const char *val
 
 enum status sound_parse(const char *text, struct vm_sound *s, struct error *err)
 {
-    static const char *const cards[] = {"sb16", NULL};
+    static const char *const cards[] = {"sb16", "ac97", NULL};
     char *copy = strdup(text), *list = copy, *key, *value;
     enum status st = ST_OK;
     if (!copy)
@@ -45,10 +45,14 @@ enum status sound_parse(const char *text, struct vm_sound *s, struct error *err)
         s->sb16 = true;
         while (!st && next_pair(&list, &key, &value))
             st = take_key(s, key, value, err);
+    } else if (!strcmp(key, "ac97") && !value) {
+        s->ac97 = true;
+        if (next_pair(&list, &key, &value))
+            st = fail(err, ST_INVAL, "ac97 has no keys");
     } else {
         const char *near = nearest(key, cards);
         st = near ? fail(err, ST_INVAL, "no sound card '%s' (did you mean '%s'?)", key, near)
-                  : fail(err, ST_INVAL, "no sound card '%s': wants sb16[,KEYS]", key);
+                  : fail(err, ST_INVAL, "no sound card '%s': wants sb16[,KEYS] or ac97", key);
     }
     free(copy);
     return st;
