@@ -280,8 +280,12 @@ static void draw_vbe(const struct vga *s, u32 *out, u32 w, u32 h)
     u64 at = (u64)s->vbe[VBE_Y_OFFSET] * stride +
              (bpp == 4 ? s->vbe[VBE_X_OFFSET] / 8 * 4u : s->vbe[VBE_X_OFFSET] * ((bpp + 7) / 8));
     for (u32 y = 0; y < h; y++, at += stride, out += w) {
+        const u8 *line = s->vram->base + at;
         if (at + bytes > VGA_VRAM_SIZE)
             memset(out, 0, w * sizeof(*out));
+        else if (bpp == 32) /* the compiler makes vectors of it */
+            for (u32 x = 0; x < w; x++)
+                out[x] = ld_u32(line + (size_t)x * 4) & 0xffffff;
         else
             for (u32 x = 0; x < w; x++)
                 out[x] = vbe_pixel(s, s->vram->base + at, x + first);
@@ -289,11 +293,20 @@ static void draw_vbe(const struct vga *s, u32 *out, u32 w, u32 h)
 }
 
 /* ---- the picture --------------------------------------------------------------------------- */
+/* Four chains, so that one multiplication need not wait for the other. */
 static u64 hash(const u32 *p, size_t n, u64 h)
 {
-    for (size_t k = 0; k < n; k++)
-        h = (h ^ p[k]) * 0x100000001b3ull;
-    return h;
+    u64 lane[4] = {h, ~h, h * 3, h * 5};
+    size_t k = 0;
+    for (; k + 8 <= n; k += 8)
+        for (int c = 0; c < 4; c++)
+            lane[c] =
+                (lane[c] ^ ((u64)p[k + 2 * c] << 32 | p[k + 2 * c + 1])) * 0x9e3779b97f4a7c15ull;
+    for (; k < n; k++)
+        lane[0] = (lane[0] ^ p[k]) * 0x100000001b3ull;
+    for (int c = 1; c < 4; c++)
+        lane[0] = (lane[0] ^ lane[c] >> 29) * 0x100000001b3ull + lane[c];
+    return lane[0];
 }
 
 static bool screen_render(void *ctx, u32 *pixels, size_t max_pixels, int *width, int *height)

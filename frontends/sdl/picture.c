@@ -74,19 +74,43 @@ static void update_texture(struct window *w, const u32 *old)
         return;
     SDL_Rect r = {0, from, w->width, to - from};
     SDL_UpdateTexture(w->texture, &r, w->front + from * line, w->width * 4);
-    w->dirty = true;
+    w->part_from = w->part_from < w->part_to ? MIN(w->part_from, from) : from;
+    w->part_to = MAX(w->part_to, to);
+    w->part = true;
+}
+
+/* Only lines of the picture have changed, and what the window shows is still in memory: that of a
+ * renderer without a graphics card is. Whole multiples only: else a line's neighbours count. */
+static bool present_part(struct window *w)
+{
+    const struct shape *s = &w->shape;
+    int times = w->width ? s->w / w->width : 0;
+    if (w->dirty || !w->software || w->menu_open || w->live_open || !w->texture || times < 1 ||
+        s->w != w->width * times || s->h != w->height * times)
+        return false;
+    SDL_Rect from = {0, w->part_from, w->width, w->part_to - w->part_from};
+    SDL_Rect to = {s->x, s->y + from.y * times, s->w, from.h * times};
+    SDL_RenderCopy(w->renderer, w->texture, &from, &to);
+    return true;
 }
 
 void present(struct window *w)
 {
     SDL_Rect to = {w->shape.x, w->shape.y, w->shape.w, w->shape.h};
-    w->dirty = false;
-    SDL_SetRenderDrawColor(w->renderer, 0, 0, 0, 255);
-    SDL_RenderClear(w->renderer);
-    if (w->texture && w->width)
-        SDL_RenderCopy(w->renderer, w->texture, NULL, &to);
-    overlay_present(w);
+    int win_w, win_h;
+    if (!present_part(w)) {
+        SDL_GetWindowSize(w->win, &win_w, &win_h);
+        bool covered = w->texture && w->width && to.w >= win_w && to.h >= win_h;
+        SDL_SetRenderDrawColor(w->renderer, 0, 0, 0, 255);
+        if (!covered)
+            SDL_RenderClear(w->renderer);
+        if (w->texture && w->width)
+            SDL_RenderCopy(w->renderer, w->texture, NULL, &to);
+        overlay_present(w);
+    }
     SDL_RenderPresent(w->renderer);
+    w->dirty = w->part = false;
+    w->part_from = w->part_to = 0;
 }
 
 static void grow(struct feed *f, size_t n)

@@ -92,6 +92,9 @@ static enum status show(struct window *w)
     SDL_SetHint(SDL_HINT_VIDEO_X11_NET_WM_BYPASS_COMPOSITOR, "0");
     SDL_SetHint(SDL_HINT_MOUSE_FOCUS_CLICKTHROUGH, "0");
     SDL_SetHint(SDL_HINT_VIDEO_MINIMIZE_ON_FOCUS_LOSS, "0");
+    /* Else what the processor has drawn would go to the screen by OpenGL, which without a graphics
+     * card is the processor's work once more. */
+    SDL_SetHint(SDL_HINT_FRAMEBUFFER_ACCELERATION, "0");
     if (SDL_Init(SDL_INIT_VIDEO) < 0)
         return fail(&w->err, ST_IO, "no window: %s", SDL_GetError());
     SDL_EnableScreenSaver();
@@ -109,6 +112,9 @@ static enum status show(struct window *w)
         w->renderer = SDL_CreateRenderer(w->win, -1, SDL_RENDERER_SOFTWARE);
     if (!w->renderer)
         return fail(&w->err, ST_IO, "no window: %s", SDL_GetError());
+    SDL_RendererInfo info;
+    w->software =
+        SDL_GetRendererInfo(w->renderer, &info) == 0 && (info.flags & SDL_RENDERER_SOFTWARE);
     w->visible = w->dirty = true;
     return ST_OK;
 }
@@ -143,7 +149,7 @@ static void *window_thread(void *ctx)
             save_picture(w); /* the machine does not answer: as it was */
         record_step(w);
         overlay_step(w);
-        if (w->dirty && w->visible)
+        if ((w->dirty || w->part) && w->visible)
             present(w);
         set_title(w);
     }

@@ -97,9 +97,12 @@ struct window {
     struct shape shape; /* of the picture in the window */
     u32 *front;
     size_t front_max;
-    int width, height;          /* of front; 0: nothing was drawn yet */
-    int wanted_w, wanted_h;     /* the window's size, as we set it */
-    bool sized, fullscreen;     /* sized: the user did */
+    int width, height;      /* of front; 0: nothing was drawn yet */
+    int wanted_w, wanted_h; /* the window's size, as we set it */
+    bool sized, fullscreen; /* sized: the user did */
+    bool software;          /* the renderer keeps what it has drawn */
+    bool part;              /* of the picture the lines from part_from to part_to changed */
+    int part_from, part_to;
     bool dirty, visible, fresh; /* fresh: the request under way is younger than the shot's key */
     u64 next_ms, moved_ms;      /* next request; when something moved last */
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """desktop - the window, used as a person does: real keys and mouse through a virtual X server.
 
-  desktop.py --program build/frontends/trivisor [NAME...]
+  desktop.py --program build/frontends/trivisor [--rom build/roms/modes/modes.rom] [NAME...]
 
 The guest is a ROM of a few bytes: it prints the keys it gets, and sends every byte of keyboard and
 mouse to its serial port behind a K or M. F1 makes it draw a picture of 800x600. Pictures are
@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 
+import modes
 import screen
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../cli"))
@@ -145,17 +146,17 @@ class Desk:
     def path(self, name):
         return os.path.join(self.dir, name)
 
-    def start(self, *options, display="sdl,scale=integer"):
+    def start(self, *options, display="sdl,scale=integer", rom="guest.rom", ready=b"M\xfa"):
         for f in glob.glob(self.path("*.png")):
             os.unlink(f)
-        self.p = subprocess.Popen([self.program, "run", "-rom", "guest.rom", "-vgabios", "none",
+        self.p = subprocess.Popen([self.program, "run", "-rom", rom, "-vgabios", "none",
                                    "-display", display, "-serial", "file:serial", *options],
                                   cwd=self.dir, env=self.env, stdin=subprocess.DEVNULL,
                                   stderr=subprocess.PIPE)
         self.window = self.until(lambda: self.xdo("search", "--name", "^Trivisor - run"), "window")
         self.xdo("windowfocus", "--sync", self.window)
         self.at = 0
-        self.until(lambda: b"M\xfa" in self.serial(), "the guest's start")
+        self.until(lambda: ready in self.serial(), "the guest's start")
 
     def xdo(self, *args):
         r = subprocess.run(["xdotool", *args], env=self.env, capture_output=True, text=True,
@@ -211,6 +212,7 @@ class Desk:
         self.keys("ctrl+alt+s")
         new = self.until(lambda: set(glob.glob(self.path("*.png"))) - before, "screenshot").pop()
         self.until(lambda: "saved" in self.title(), "note in the title")
+        self.until(lambda: screen.whole_png(new), "whole PNG file")
         return screen.read_png(new)
 
     def geometry(self):
@@ -498,7 +500,7 @@ def menu(d):
     d.keys("ctrl+alt+m", "Home", "Return")
     d.until(lambda: "running" in d.title(), "going on by the menu")
     need(bytes([MAKE["x"]]) not in d.codes()[len(before):], "a key of the menu reached the guest")
-    d.keys("ctrl+alt+m", "s")  # types ahead: Screenshot, the first with S
+    d.keys("ctrl+alt+m", "s", "c")  # types ahead: Screenshot
     d.keys("Return")
     d.until(lambda: glob.glob(d.path("*.png")), "screenshot by the menu")
     d.keys("ctrl+alt+m", "Escape", "h")
@@ -637,14 +639,38 @@ def slots(d):
     d.in_window(d.shows("abef"))
 
 
+def graphics_modes(d):
+    """16 colours in planes, 13h, mode X, 24 and 32 bits: each as programs set and fill them"""
+    if not d.rom:
+        raise Skip("no --rom")
+    d.start(rom=d.rom, ready=b"READY")
+    d.xdo("windowmove", d.window, "0", "0")
+    for n, (name, picture) in enumerate(modes.PICTURES, 1):
+        d.keys(str(n))
+        d.until(lambda: b"MODE %d\n" % n in d.serial(), "picture in %s" % name)
+        want = picture()
+        d.in_window(want)
+        bad = screen.difference(d.shot(), want)
+        need(not bad, "%s: %s" % (name, bad))
+    d.keys("7")
+    d.until(lambda: b"MODE 7" in d.serial(), "animation")
+
+    def root():
+        return screen.read_root(d.path("Xvfb_screen0"), 0, 300, 1024, 128)[2]
+    d.until(lambda: root() != want[2][300:428], "the square")
+    one = root()
+    d.until(lambda: root() != one, "the square elsewhere")
+
+
 CASES = [keys_and_text, graphics, resizing, fullscreen, engines, pausing, pasting, mouse, closing,
          signals, resetting, usual, menu, media, recording, live,
-         slots]
+         slots, graphics_modes]
 
 
 def main():
     a = argparse.ArgumentParser()
     a.add_argument("--program", required=True)
+    a.add_argument("--rom", help="the picture guest")
     a.add_argument("names", nargs="*")
     a = a.parse_args()
     cases = [c for c in CASES if not a.names or c.__name__ in a.names]
@@ -662,6 +688,7 @@ def main():
             if why:
                 raise Skip(why)
             desk = Desk(program)
+            desk.rom = os.path.abspath(a.rom) if a.rom else None
             c(desk)
             passed += 1
             print("ok %s" % c.__name__, flush=True)

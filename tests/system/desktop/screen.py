@@ -11,6 +11,12 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 import font  # noqa: E402
 
 
+def whole_png(path):
+    """Whether a file that is being written has come to its end."""
+    with open(path, "rb") as f:
+        return f.read()[-8:-4] == b"IEND"
+
+
 def read_png(path):
     with open(path, "rb") as f:
         data = f.read()
