@@ -5,7 +5,10 @@ A cpio archive ("newc", as the kernel reads it), written and read here in Python
 Debian packages and an init script of ours that mounts what a shell wants and starts one on the
 console. For i386 the busybox and its libraries are taken out of the installer's own initrd.
 
-  initramfs.py --guests DIR --out FILE [--arch amd64|i386] [--modules NAME,NAME...]
+  initramfs.py --guests DIR --out FILE [--arch amd64|i386] [--modules NAME,NAME...] [--root]
+
+With --root no shell starts: the disk that the kernel command line names as root=/dev/... is
+mounted and its own init takes over, with the modules of every disk and card we have.
 """
 import argparse
 import gzip
@@ -37,6 +40,41 @@ exec </dev/console >/dev/console 2>&1
 if [ -e /bin/setsid ]; then exec $b setsid $b sh -i; fi
 exec $b sh -i
 """
+
+ROOT_INIT = b"""#!/bin/busybox sh
+# Runs as process 1: loads modules, mounts the root that the command line names, goes there.
+b=/bin/busybox
+$b mount -t proc proc /proc
+$b mount -t sysfs sys /sys
+$b mount -t devtmpfs dev /dev
+for m in /modules/*.ko; do
+    $b insmod $m || echo "init: no $m"
+done
+root= mode=ro
+for w in $($b cat /proc/cmdline); do
+    case $w in
+    root=*) root=${w#root=} ;;
+    ro | rw) mode=$w ;;
+    esac
+done
+n=0
+while [ ! -b "$root" ] && [ $n -lt 300 ]; do
+    $b sleep 0.1
+    n=$((n+1))
+done
+$b mount -t ext4 -o $mode "$root" /root || {
+    echo "init: root=$root cannot be mounted; a shell"
+    exec $b sh -i </dev/console >/dev/console 2>&1
+}
+for d in dev sys proc; do
+    $b mount -o move /$d /root/$d
+done
+exec $b switch_root /root /sbin/init </root/dev/console >/root/dev/console 2>&1
+"""
+
+# What a root file system with systemd may want on any of our boards and does not bring itself.
+ROOT_MODULES = ["virtio_pci", "virtio_mmio", "virtio_blk", "virtio_net", "virtio_rng", "ata_piix",
+                "sd_mod", "e1000", "crc32c_generic", "ext4", "autofs4", "binfmt_misc"]
 
 
 def write(entries):
@@ -111,12 +149,13 @@ def modules(guest_dir, names):
                       for k, n in enumerate(order)]
 
 
-def make(guest_dir, arch="amd64", extra=()):
+def make(guest_dir, arch="amd64", extra=(), init=INIT):
     """The archive for a shell on the console. Raises guests.Missing."""
-    entries = [(d, stat.S_IFDIR | 0o755, b"", (0, 0)) for d in ("bin", "dev", "proc", "sys")]
+    entries = [(d, stat.S_IFDIR | 0o755, b"", (0, 0))
+               for d in ("bin", "dev", "proc", "sys", "root")]
     entries += [("dev/console", stat.S_IFCHR | 0o600, b"", (5, 1)),
                 ("dev/null", stat.S_IFCHR | 0o666, b"", (1, 3)),
-                ("init", stat.S_IFREG | 0o755, INIT, (0, 0))]
+                ("init", stat.S_IFREG | 0o755, init, (0, 0))]
     if arch == "amd64":
         with open(guests.busybox(guest_dir), "rb") as f:
             busybox = f.read()
@@ -129,16 +168,22 @@ def make(guest_dir, arch="amd64", extra=()):
     return write(entries + list(extra))
 
 
+def make_root(guest_dir):
+    """The archive that goes on to root=/dev/... of the command line (amd64). Raises as make()."""
+    return make(guest_dir, "amd64", modules(guest_dir, ROOT_MODULES), ROOT_INIT)
+
+
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("--guests", required=True)
     p.add_argument("--out", required=True)
     p.add_argument("--arch", default="amd64", choices=("amd64", "i386"))
     p.add_argument("--modules", help="kernel modules to load, comma-separated (amd64)")
+    p.add_argument("--root", action="store_true", help="go on to root=/dev/... (amd64)")
     a = p.parse_args()
     try:
         extra = modules(a.guests, a.modules.split(",")) if a.modules else ()
-        data = make(a.guests, a.arch, extra)
+        data = make_root(a.guests) if a.root else make(a.guests, a.arch, extra)
     except guests.Missing as e:
         sys.exit("initramfs: %s" % e)
     with open(a.out, "wb") as f:
