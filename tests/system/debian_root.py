@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """debian_root - makes the Debian root file system that system tests and `./dev demo debian` boot.
 
-  debian_root.py --guests DIR [--mirror URL]
+  debian_root.py --guests DIR [--mirror URL] [--offline]
 
 debootstrap unpacks the packages into a folder, a few files there are changed (no password for root,
 DHCP on every card), and mke2fs makes an ext4 image of the folder: root is needed, but neither loop
@@ -34,6 +34,7 @@ FILES = {
     "etc/hosts": "127.0.0.1 localhost debian\n::1 localhost\n",
     "etc/resolv.conf": "nameserver 10.0.2.3\n",
     "etc/fstab": "",
+    "etc/default/locale": "LANG=C.UTF-8\n",
     "etc/systemd/network/10-any.network": "[Match]\nName=e*\n\n[Network]\nDHCP=yes\n",
 }
 # They would reach for the registry, or read the whole disk, at a moment of their own.
@@ -134,6 +135,13 @@ def unmount(root):
         subprocess.run(["umount", p], check=False)
 
 
+def give_up(guest_dir, reason):
+    """Leaves the reason for the tests."""
+    with open(path(guest_dir) + ".failed", "w") as f:
+        f.write("%s\n" % reason)
+    raise Failed(reason)
+
+
 def make(guest_dir, mirror):
     out = path(guest_dir)
     work = tempfile.mkdtemp(prefix=".debian-root.", dir=guest_dir)
@@ -153,9 +161,7 @@ def make(guest_dir, mirror):
         os.rename(partial, out)
         os.chmod(out, 0o644)
     except (Failed, guests.Missing, OSError) as e:
-        with open(out + ".failed", "w") as f:
-            f.write("%s\n" % e)
-        raise Failed(str(e))
+        give_up(guest_dir, str(e))
     finally:
         unmount(root)
         subprocess.run(["rm", "-rf", "--one-file-system", work], check=False)
@@ -168,12 +174,15 @@ def main():
     p = argparse.ArgumentParser()
     p.add_argument("--guests", required=True)
     p.add_argument("--mirror", help="where the packages are (default: where the host's are from)")
+    p.add_argument("--offline", action="store_true", help="make nothing, say whether it is there")
     a = p.parse_args()
     a.guests = os.path.realpath(a.guests)
     os.makedirs(a.guests, exist_ok=True)
     started = time.monotonic()
     if not os.path.exists(path(a.guests)):
         try:
+            if a.offline:
+                give_up(a.guests, "it is not made offline")
             make(a.guests, a.mirror)
         except Failed as e:
             sys.exit("debian_root: %s" % e)
