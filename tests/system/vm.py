@@ -56,6 +56,14 @@ class Vm:
         self.text += data
         return bool(data)
 
+    def sleep(self, seconds):
+        """Takes output for so long; False once it has ended."""
+        limit = time.monotonic() + seconds
+        while self._pump(limit - time.monotonic()):
+            if time.monotonic() >= limit:
+                return True
+        return False
+
     def tail(self, lines=40):
         text = ESCAPES.sub(b"", self.text).decode("utf-8", "replace").replace("\r", "")
         return "\n".join(text.splitlines()[-lines:])
