@@ -230,27 +230,6 @@ def virtio_vsock(c):
 
 
 @case
-def virtio_killed(c):
-    """what was flushed before kill -9 is in the image, which is sound after its journal is replayed"""
-    disk = ext4(c, "disk", 64)
-    for turn in range(3):
-        with shell(c, "-drive", "file=%s,if=virtio,format=raw" % disk) as v:
-            v.expect("trivisor# ", 400, never=PANIC)
-            do(v, "mkdir -p /d; mount -t ext4 /dev/vda /d")
-            do(v, "seq 1 5000 > /d/kept%d; sync" % turn)
-            v.send("while true; do seq 1 3000 > /d/a; cp /d/a /d/b; rm /d/a; sync; done\n")
-            time.sleep(0.7 + turn)
-            v.process.kill()
-            v.process.wait()
-        subprocess.run([guests.tool("e2fsck", "e2fsprogs"), "-fp", disk], stdout=subprocess.DEVNULL)
-        check_ext4(disk)
-        want = "".join("%d\n" % n for n in range(1, 5001)).encode()
-        for k in range(turn + 1):
-            if file_of(disk, "/kept%d" % k) != want:
-                raise vm.Failure("turn %d: /kept%d is not whole" % (turn, k))
-
-
-@case
 def virtio_balloon(c):
     """memory that the guest frees goes back to the host; a console and a port carry bytes"""
     port = os.path.join(c.work, "port")
