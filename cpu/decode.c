@@ -300,12 +300,24 @@ static bool amd_invalid(const ZydisDecodedInstruction *d, u32 key)
            (d->mnemonic == ZYDIS_MNEMONIC_VPEXTRD || d->mnemonic == ZYDIS_MNEMONIC_VPINSRD);
 }
 
+/* What SSE added for MMX registers; the library counts it among the first MMX (SDM vol. 1, 10.4.4
+ * and table of SSE's 64-bit integer instructions; MOVNTQ and MASKMOVQ in 10.4.6). */
+static bool mmx_of_sse(const ZydisDecodedInstruction *d)
+{
+    static const u8 opcodes[] = {0x70, 0xc4, 0xc5, 0xd7, 0xda, 0xde, 0xe0,
+                                 0xe3, 0xe4, 0xe7, 0xea, 0xee, 0xf6, 0xf7};
+    return d->meta.isa_set == ZYDIS_ISA_SET_PENTIUMMMX && d->opcode_map == ZYDIS_OPCODE_MAP_0F &&
+           memchr(opcodes, d->opcode, sizeof(opcodes));
+}
+
 u16 decode_row(const struct cpu *cpu, const ZydisDecodedInstruction *d,
                const ZydisDecodedOperand *ops, u32 key)
 {
     enum feature f = isa_feature(d->meta.isa_set);
     if (d->mnemonic == ZYDIS_MNEMONIC_JCXZ || d->mnemonic == ZYDIS_MNEMONIC_FWAIT)
         f = FEAT_ALWAYS; /* as old as the 8086, whatever the library says; WAIT needs no FPU */
+    if (f == FEAT_MMX && mmx_of_sse(d))
+        f = FEAT_SSE;
     if (f == FEAT_COUNT || (f != FEAT_ALWAYS && !cpu_has(cpu, f)))
         return INSN_INVALID;
     if (d->meta.isa_set == ZYDIS_ISA_SET_AVXAES && !cpu_has(cpu, FEAT_AES))
