@@ -58,7 +58,7 @@ struct drive_spec {
 
 enum {
     MAX_DRIVES = VM_MAX_IDE + VM_MAX_FLOPPY + VM_MAX_VIRTIO_DISKS,
-    MAX_STREAMS = VM_MAX_SERIAL + 1 + VM_MAX_VIRTIO_PORTS
+    MAX_STREAMS = VM_MAX_SERIAL + 2 + VM_MAX_VIRTIO_PORTS
 };
 
 struct nic; /* net/net.h */
@@ -69,7 +69,7 @@ struct run_options {
     int n_drives;
     const char *serial[VM_MAX_SERIAL];
     int n_serial;
-    const char *debugcon;
+    const char *debugcon, *monitor, *loadvm;
     struct virtio_port_spec {
         const char *dev;
         char name[32]; /* "": a console */
@@ -108,6 +108,8 @@ enum status one_of(struct run_options *o, const char *arg, const char *what,
                    const char *const *list, struct error *err);
 enum status display_take(struct run_options *o, const char *arg, struct error *err);
 enum status vnc_take(struct run_options *o, const char *arg, struct error *err);
+enum status loadvm_take(struct run_options *o, const char *arg, struct error *err);
+enum status monitor_take(struct run_options *o, const char *arg, struct error *err);
 enum status screenshot_take(struct run_options *o, const char *arg, struct error *err);
 
 /* ---- drives (drive.c) ---- */
@@ -161,6 +163,8 @@ int cmd_record(int argc, char **argv); /* record/record.c */
 void record_help(FILE *f);
 int cmd_compare(int argc, char **argv); /* compare/compare.c */
 void compare_help(FILE *f);
+int cmd_snapshot(int argc, char **argv); /* save.c */
+void snapshot_help(FILE *f);
 int cmd_trace(int argc, char **argv);
 int cmd_profile(int argc, char **argv);
 int cmd_lockstep(int argc, char **argv);

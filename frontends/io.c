@@ -81,11 +81,29 @@ static void take_break(void *ctx, const void *data, u32 len)
         s->c.brk(s->c.ctx);
 }
 
+static void take_for_monitor(void *ctx, const void *data, u32 len)
+{
+    struct stream *s = ctx;
+    if (s->monitor.recv)
+        s->monitor.recv(s->monitor.ctx, data, len);
+}
+
+static void turn_to_monitor(void *ctx, const void *data, u32 len)
+{
+    struct stream *s = ctx;
+    if (s->monitor_turn)
+        s->monitor_turn(s->monitor.ctx);
+}
+
 /* ---- on ours -------------------------------------------------------------------------------- */
 static void post(struct stream *s, const u8 *buf, u32 len)
 {
     if (!len)
         return;
+    if (s->to_monitor) { /* which takes all at once */
+        vm_post(s->io->vm, take_for_monitor, s, buf, len);
+        return;
+    }
     atomic_fetch_add(&s->under_way, len);
     if (!vm_post(s->io->vm, take_bytes, s, buf, len))
         atomic_fetch_sub(&s->under_way, len);
@@ -115,14 +133,22 @@ static void command(struct stream *s, u8 key)
         post(s, &literal, 1);
         break;
     case 'c':
-        say("\ntrivisor: there is no monitor yet\n");
+        if (!s->monitor.recv) {
+            say("\ntrivisor: the monitor is elsewhere (-monitor)\n");
+            break;
+        }
+        s->to_monitor = !s->to_monitor;
+        if (s->to_monitor)
+            vm_post(io->vm, turn_to_monitor, s, NULL, 0);
+        else
+            say("\n");
         break;
     case 'h':
     case '?':
         say("\nCtrl-A x       end the machine at once\n"
             "Ctrl-A b       send a break\n"
             "Ctrl-A a       send Ctrl-A itself\n"
-            "Ctrl-A c       the monitor (not there yet)\n"
+            "Ctrl-A c       the monitor, and back\n"
             "Ctrl-A h       this list\n");
         break;
     default: /* a slip: nothing */

@@ -23,6 +23,7 @@ static const struct command {
     {"lockstep", cmd_lockstep, "run two engines side by side and find the first difference"},
     {"profile", cmd_profile, "run a machine and show where its instructions are spent"},
     {"compare", cmd_compare, "the same guest work emulated, translated and paravirtualized"},
+    {"snapshot", cmd_snapshot, "what is in files of savevm, and whether they are whole"},
     {"help", cmd_help, "this text; 'help run' lists the options of run"},
     {"version", cmd_version, "the version"},
 };
@@ -80,6 +81,8 @@ static int cmd_help(int argc, char **argv)
         compare_help(stdout);
     else if (!strcmp(argv[0], "profile"))
         return cmd_profile(1, (char *[]){(char *)"--help"});
+    else if (!strcmp(argv[0], "snapshot"))
+        snapshot_help(stdout);
     else if (find(argv[0]))
         usage(stdout);
     else

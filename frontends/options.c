@@ -621,6 +621,12 @@ static const struct option options[] = {
      "at most so many million instructions a second, or so much of the host's\n"
      "time, for old games (default max); with -icount, virtual time's pace"},
 
+    {"loadvm", "FILE", RUN, loadvm_take,
+     "start as the machine that savevm wrote to FILE; ,disks=any: though an\n"
+     "image was written to since"},
+    {"monitor", "DEV", RUN, monitor_take,
+     "commands for the running machine on stdio, pty, unix:PATH,server,nowait\n"
+     "or none (default: Ctrl-A c on the terminal)"},
     {"no-reboot", NULL, RUN, take_no_reboot, "a reset ends the run"},
     {"gdb", "DEV", RUN, take_gdb,
      "serve gdb at tcp:[HOST]:PORT (no HOST: this one) or unix:PATH;\n"

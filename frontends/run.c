@@ -3,7 +3,9 @@
  */
 #include "frontends/cli_priv.h"
 #include "frontends/gdb/gdb.h"
+#include "frontends/monitor/monitor.h"
 #include "frontends/net/net.h"
+#include "frontends/save.h"
 #include "frontends/sdl/window.h"
 #include "frontends/stream_priv.h"
 #include "frontends/vsock.h"
@@ -28,6 +30,7 @@ struct session {
     struct io *io;
     struct vm *vm;
     struct gdb *gdb;
+    struct monitor *monitor;
     struct vsock_host *vsock;
     FILE *stats_json;
     struct window *window;
@@ -154,8 +157,9 @@ static enum status open_streams(struct session *s, struct error *err)
     o->cfg.headless = o->nographic || (!o->n_serial && !none);
     if (!o->n_serial) {
         /* A window shows the screen; without one the serial port is all there is to see. */
-        o->serial[o->n_serial++] = none && !o->nographic ? "null" : "stdio";
-        if (!o->nographic && !none)
+        bool taken = o->monitor && stream_is_stdio(o->monitor);
+        o->serial[o->n_serial++] = taken || (none && !o->nographic) ? "null" : "stdio";
+        if (!o->nographic && !none && !taken)
             fprintf(stderr,
                     "trivisor: no window (%s): serial port 0 is on the terminal, "
                     "as with -nographic (Ctrl-A h helps)\n",
@@ -165,10 +169,14 @@ static enum status open_streams(struct session *s, struct error *err)
         on_terminal += stream_is_stdio(o->serial[k]);
     for (int k = 0; k < o->n_virtio_ports; k++)
         on_terminal += stream_is_stdio(o->virtio_port[k].dev);
+    on_terminal += o->monitor && stream_is_stdio(o->monitor);
     if (on_terminal && o->term)
         return fail(err, ST_INVAL, "-display term has the terminal: no port can be on stdio");
     if (on_terminal > 1)
-        return fail(err, ST_INVAL, "-serial: only one port can be on stdio");
+        return fail(err, ST_INVAL, "%s",
+                    o->monitor && stream_is_stdio(o->monitor)
+                        ? "-monitor: stdio is taken by a serial port"
+                        : "-serial: only one port can be on stdio");
     for (int k = 0; !st && k < o->n_serial; k++)
         st = open_stream(s, o->serial[k], names[k], false, &o->cfg.serial[k], err);
     for (int k = 0; !st && k < o->n_virtio_ports; k++) {
@@ -182,6 +190,34 @@ static enum status open_streams(struct session *s, struct error *err)
     if (!st && o->debugcon)
         st = open_stream(s, o->debugcon, "debugcon", true, &o->cfg.debugcon, err);
     return st;
+}
+
+static void turn(void *ctx)
+{
+    monitor_greet(ctx);
+}
+
+/* On a stream of its own, or behind Ctrl-A c of the one that has the terminal. */
+static enum status open_monitor(struct session *s, struct error *err)
+{
+    struct chardev *to = NULL;
+    struct stream *st = NULL;
+    const char *spec = s->o.monitor;
+    if (spec) {
+        enum status status = open_stream(s, spec, "monitor", false, &to, err);
+        if (status || !to)
+            return status;
+        st = (struct stream *)to;
+    }
+    for (int k = 0; !spec && k < s->n_streams; k++)
+        if (s->streams[k]->stdio && s->streams[k]->fd_in >= 0)
+            to = &(st = s->streams[k])->monitor;
+    if (!to)
+        return ST_OK;
+    bool tty = spec && st->stdio && isatty(STDIN_FILENO);
+    s->monitor = monitor_new(to, tty, s->can_pause);
+    st->monitor_turn = spec ? NULL : turn;
+    return s->monitor ? ST_OK : fail(err, ST_NOMEM, "out of memory");
 }
 
 /* A window where one was asked for. Where nothing was said, one for a person in a graphical
@@ -244,6 +280,8 @@ static enum status start(struct session *s, struct error *err)
         st = hear(s, err);
     if (!st)
         st = open_streams(s, err);
+    if (!st)
+        st = open_monitor(s, err);
     if (!st && s->o.vsock) {
         struct error why;
         st = vsock_open(s->o.vsock, &s->vsock, &why);
@@ -264,6 +302,10 @@ static enum status start(struct session *s, struct error *err)
             memset(s->o.cfg.virtio.disk, 0, sizeof(s->o.cfg.virtio.disk));
         }
     }
+    if (!st && s->o.loadvm)
+        st = loadvm(s->vm, s->o.loadvm, err);
+    if (!st && s->monitor)
+        monitor_start(s->monitor, s->vm, s->o.monitor != NULL);
     if (!st && s->o.dump_block)
         st = vm_watch_block(s->vm, s->o.dump_at, err);
     if (!st && s->o.gdb) {
@@ -314,6 +356,7 @@ static void finish(struct session *s)
     window_close(s->window);
     display_close(s->display);
     gdb_close(s->gdb);
+    monitor_free(s->monitor);
     shots_free(s->shots);
     vm_free(s->vm);
     audio_close(s->audio);
@@ -390,6 +433,16 @@ static void dump_cpu(void *ctx)
     fprintf(stderr, "%s\n", text);
 }
 
+/* Both may have stopped it, and both must say that it runs on. */
+static bool held(struct session *s)
+{
+    if (io_quit_typed(s->io) || signalled)
+        return false;
+    bool by_monitor = monitor_hold(s->monitor, &signalled);
+    bool by_window = window_hold(s->window, &signalled);
+    return (by_monitor || by_window) && !io_quit_typed(s->io) && !signalled;
+}
+
 /* Runs the machine to its end; a debugger may look in between, and the window pause it. */
 static enum vm_stop run_all(struct session *s, struct error *err)
 {
@@ -397,7 +450,7 @@ static enum vm_stop run_all(struct session *s, struct error *err)
     do {
         why = vm_run(s->vm, err);
     } while ((why == VM_STOP_DEBUG && s->gdb && gdb_serve(s->gdb)) ||
-             (why == VM_STOP_REQUEST && window_hold(s->window, &signalled)));
+             (why == VM_STOP_REQUEST && held(s)));
     return why == VM_STOP_DEBUG ? VM_STOP_REQUEST : why; /* killed by it */
 }
 

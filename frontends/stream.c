@@ -118,6 +118,13 @@ static void chardev_close(struct chardev *c)
 static const struct chardev_ops stream_ops = {
     .write = stream_write, .resume = stream_resume, .close = chardev_close};
 
+static void monitor_write(struct chardev *c, const u8 *buf, size_t len)
+{
+    stream_write(&container_of(c, struct stream, monitor)->c, buf, len);
+}
+
+static const struct chardev_ops monitor_ops = {.write = monitor_write};
+
 bool stream_is_stdio(const char *spec)
 {
     return spec && (!strcmp(spec, "stdio") || !strcmp(spec, "mon:stdio"));
@@ -278,6 +285,7 @@ enum status stream_open(const char *spec, const char *what, bool output_only, st
     if (!s)
         return fail(err, ST_NOMEM, "%s: out of memory", what);
     s->c.ops = &stream_ops;
+    s->monitor.ops = &monitor_ops;
     s->what = what;
     s->fd_in = s->fd_out = s->fd_listen = s->fd_keep = -1;
     pthread_mutex_init(&s->lock, NULL);

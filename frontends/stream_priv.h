@@ -34,11 +34,16 @@ struct stream {
     bool stuck; /* the last write found no room for a long time: do not wait again */
 
     /* the io thread's */
-    int fd_in;      /* -1: no input (any more) */
-    int fd_listen;  /* -1: none */
-    int fd_keep;    /* a pty's other end, so that it never hangs up */
-    bool escape;    /* Ctrl-A was typed */
-    char path[108]; /* a socket we made and remove */
+    int fd_in;       /* -1: no input (any more) */
+    int fd_listen;   /* -1: none */
+    int fd_keep;     /* a pty's other end, so that it never hangs up */
+    bool escape;     /* Ctrl-A was typed */
+    char path[108];  /* a socket we made and remove */
+    bool to_monitor; /* Ctrl-A c: what is typed goes to `monitor` */
+
+    /* of a terminal: the monitor's end of it (Ctrl-A c). recv NULL: there is none */
+    struct chardev monitor;
+    void (*monitor_turn)(void *ctx); /* somebody turned to it; VM's thread, ctx is monitor's */
 
     _Atomic u32 under_way; /* bytes posted and not yet taken by the device */
     /* the VM thread's */

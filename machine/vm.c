@@ -394,6 +394,12 @@ void vm_pause_time(struct vm *vm)
     vm->debug.paused = true;
 }
 
+void vm_attend(struct vm *vm, u64 ns)
+{
+    inbox_wait(vm->inbox, ns);
+    inbox_drain(vm->inbox);
+}
+
 int vm_exit_code(const struct vm *vm)
 {
     return vm->exit_code;

@@ -75,7 +75,7 @@ struct vm_config {
     struct vm_nic nic[VM_MAX_NIC];
     struct vm_sound sound;
     struct audio_sink *audio; /* borrowed until vm_free; NULL: nobody listens */
-    char boot_order[8]; /* letters of enum vm_boot, first first; "" = "cda" */
+    char boot_order[8];       /* letters of enum vm_boot, first first; "" = "cda" */
     struct chardev *serial[VM_MAX_SERIAL];
     struct chardev *debugcon; /* port 0x402 (Bochs, SeaBIOS) and 0xe9 */
     bool icount;              /* virtual time follows executed instructions: deterministic */
@@ -114,6 +114,9 @@ enum vm_stop vm_run(struct vm *vm, struct error *err);
 int vm_exit_code(const struct vm *vm);
 /* After vm_run returned: the guest's time stands still until the next vm_run. VM's thread. */
 void vm_pause_time(struct vm *vm);
+
+/* After vm_run returned: does what is posted, waiting for it at most ns. VM's thread. */
+void vm_attend(struct vm *vm, u64 ns);
 
 /* Any thread, also signal handlers. */
 void vm_stop(struct vm *vm);

@@ -37,7 +37,7 @@ struct shots {
 };
 
 /* ---- taking one ------------------------------------------------------------------------------ */
-static enum status look(struct vm *vm, u32 **pixels, int *width, int *height, struct error *err)
+enum status shot_pixels(struct vm *vm, u32 **pixels, int *width, int *height, struct error *err)
 {
     struct screen *s = vm_screen(vm);
     size_t n;
@@ -60,7 +60,7 @@ enum status shot_take(struct vm *vm, const char *path, struct error *err)
 {
     u32 *pixels;
     int width, height;
-    enum status st = look(vm, &pixels, &width, &height, err);
+    enum status st = shot_pixels(vm, &pixels, &width, &height, err);
     if (st == ST_OK)
         st = picture_write(path, pixels, width, height, err);
     free(pixels);
@@ -88,7 +88,7 @@ static void take_signalled(void *ctx, const void *data, u32 len)
         take(&s->shot[0]);
         return;
     }
-    enum status st = look(s->vm, &pixels, &width, &height, &err);
+    enum status st = shot_pixels(s->vm, &pixels, &width, &height, &err);
     if (st == ST_OK)
         st = png_save("", pixels, width, height, path, &err);
     free(pixels);

@@ -34,6 +34,8 @@ bool shots_end(struct shots *s);
 /* Before the machine is freed. NULL is fine. */
 void shots_free(struct shots *s);
 
+/* The same as pixels, 0x00RRGGBB, malloc'd; NULL on failure. */
+enum status shot_pixels(struct vm *vm, u32 **pixels, int *width, int *height, struct error *err);
 /* The screen as it is now. VM's thread. ST_UNSUP: no display, or nothing on it. */
 enum status shot_take(struct vm *vm, const char *path, struct error *err);
 

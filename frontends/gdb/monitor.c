@@ -3,6 +3,7 @@
  */
 #include "frontends/display/shot.h"
 #include "frontends/gdb/gdb_priv.h"
+#include "frontends/save.h"
 
 #include <ctype.h>
 #include <inttypes.h>
@@ -35,6 +36,8 @@ static void cmd_help(struct gdb *g, const char *arg)
            "translate ADDR        physical address of a linear one (hexadecimal)\n"
            "msr NUMBER            a model-specific register (hexadecimal)\n"
            "screendump FILE       the screen as PNG or .ppm\n"
+           "savevm FILE           the whole machine into a file\n"
+           "loadvm FILE           and back; then: maintenance flush register-cache\n"
            "reset                 the machine's reset; then: maintenance flush register-cache\n"
            "quit                  end the machine\n");
 }
@@ -96,6 +99,27 @@ static void cmd_screendump(struct gdb *g, const char *arg)
     }
 }
 
+static void cmd_savevm(struct gdb *g, const char *arg)
+{
+    struct error err;
+    enum status st = *arg ? save_with_picture(g->vm, arg, "", &err)
+                          : fail(&err, ST_INVAL, "savevm wants a file");
+    if (st != ST_OK) {
+        say(g, err.msg);
+        say(g, "\n");
+    }
+}
+
+static void cmd_loadvm(struct gdb *g, const char *arg)
+{
+    struct error err;
+    enum status st = *arg ? loadvm(g->vm, arg, &err) : fail(&err, ST_INVAL, "loadvm wants a file");
+    if (st != ST_OK) {
+        say(g, err.msg);
+        say(g, "\n");
+    }
+}
+
 static void cmd_reset(struct gdb *g, const char *arg)
 {
     struct error err;
@@ -114,9 +138,10 @@ void gdb_monitor(struct gdb *g, const char *command)
         const char *name;
         void (*run)(struct gdb *g, const char *arg);
     } commands[] = {
-        {"help", cmd_help},           {"info", cmd_info}, {"physical", cmd_physical},
-        {"translate", cmd_translate}, {"msr", cmd_msr},   {"reset", cmd_reset},
-        {"system_reset", cmd_reset},  {"quit", cmd_quit}, {"screendump", cmd_screendump},
+        {"help", cmd_help},           {"info", cmd_info},     {"physical", cmd_physical},
+        {"translate", cmd_translate}, {"msr", cmd_msr},       {"reset", cmd_reset},
+        {"system_reset", cmd_reset},  {"quit", cmd_quit},     {"screendump", cmd_screendump},
+        {"savevm", cmd_savevm},       {"loadvm", cmd_loadvm},
     };
     char text[256];
     size_t n = strlen(command), word;
