@@ -403,9 +403,7 @@ static bool uart_loaded(struct device *d)
     irq_set(&s->irq, s->line);
     update_modem(s);
     update(s);
-    if (uart_space(s))
-        chardev_resume(s->chr);
-    return true;
+    return true; /* the machine tells the other end, when all devices are there */
 }
 
 static void uart_destroy(struct device *d)

@@ -59,7 +59,7 @@ static enum status cmd_pause(struct monitor *m, char *args, struct error *err)
 
 static enum status cmd_cont(struct monitor *m, char *args, struct error *err)
 {
-    m->resumed = m->paused;
+    m->resumed |= m->paused;
     m->paused = false;
     return ST_OK;
 }

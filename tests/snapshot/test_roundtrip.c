@@ -154,3 +154,73 @@ Test(roundtrip, goes_on_as_if_nothing_had_happened, .timeout = 600)
     }
     folder_free(&f);
 }
+
+/* Timer interrupts, and a sum over memory that every one of them and every instruction is in. */
+static void sum_rom(struct code *c)
+{
+    CODE(c, 0x31, 0xc0, 0x8e, 0xd8, 0x8e, 0xd0, 0xbc, 0x00, 0x70); /* ds = ss = 0, sp */
+    CODE(c, 0xc7, 0x06, 0x20, 0x00, 0x00, 0x02);                   /* vector 8: F000:0200 */
+    CODE(c, 0xc7, 0x06, 0x22, 0x00, 0x00, 0xf0);
+    CODE(c, 0xb0, 0x11, 0xe6, 0x20, 0xb0, 0x08, 0xe6, 0x21); /* PIC: vectors from 8 */
+    CODE(c, 0xb0, 0x04, 0xe6, 0x21, 0xb0, 0x01, 0xe6, 0x21, 0xb0, 0xfe, 0xe6, 0x21);
+    CODE(c, 0xb0, 0x34, 0xe6, 0x43, 0xb0, 0x57, 0xe6, 0x40, 0xb0, 0x01, 0xe6, 0x40, 0xfb);
+    CODE(c, 0x66, 0x69, 0xc0, 0x0d, 0x66, 0x19, 0x00); /* imul eax, 1664525 */
+    CODE(c, 0x66, 0x05, 0x5f, 0xf3, 0x6e, 0x3c);       /* add eax, 1013904223 */
+    CODE(c, 0x66, 0xa3, 0x00, 0x06, 0x66, 0x89, 0xc3, 0x66, 0xc1, 0xeb, 0x10);
+    CODE(c, 0x89, 0xde, 0x81, 0xe6, 0xfe, 0x3f, 0x31, 0x84, 0x00, 0x10); /* xor [si+1000h], ax */
+    CODE(c, 0xeb, 0xdc);
+    static const u8 isr[] = {0x50, 0xff, 0x06, 0x00, 0x05, 0x66, 0x01, 0x06,
+                             0x04, 0x05, 0xb0, 0x20, 0xe6, 0x20, 0x58, 0xcf};
+    memcpy(c->b + 0x200, isr, sizeof(isr));
+    make_rom(c);
+}
+
+/* A hundred times, at moments that nobody chose, on engines in turn. */
+Test(roundtrip, a_hundred_cycles_lose_nothing, .timeout = 600)
+{
+    static const char *const turn[] = {NULL, "interp", "generic"};
+    struct folder f;
+    struct code c = {0};
+    struct machine straight, m;
+    char what[256];
+    u64 x = 88172645463325252ull;
+    u16 ticks;
+    u32 sum;
+    folder_new(&f);
+    sum_rom(&c);
+    bytes_file(in(&f, "rom"), c.b, ROM_SIZE);
+    char rom[128];
+    strcpy(rom, in(&f, "rom"));
+    for (int k = -1; k < 100; k++) {
+        struct machine *to = k < 0 ? &straight : &m;
+        struct machine was = m;
+        machine_init(to);
+        to->cfg.flat_path = rom;
+        to->cfg.any_engine = true;
+        to->cfg.engine = k < 0 ? NULL : turn[k % 3];
+        cr_assert_eq(machine_start(to), ST_OK, "%s", to->err.msg);
+        if (k < 0)
+            continue;
+        if (k) {
+            save(&was, in(&f, "state"));
+            vm_free(was.vm);
+            load(&m, in(&f, "state"));
+        }
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        u64 n = 1 + x % 40000;
+        run(&m, n);
+        run(&straight, n);
+    }
+    save(&m, in(&f, "pieces"));
+    save(&straight, in(&f, "straight"));
+    cr_expect_eq(files_differ(in(&f, "straight"), in(&f, "pieces"), what, sizeof(what)), 0, "%s",
+                 what);
+    vm_read_phys(m.vm, 0x500, &ticks, 2);
+    vm_read_phys(m.vm, 0x504, &sum, 4);
+    cr_expect(ticks > 50 && sum, "%u interrupts came", ticks);
+    vm_free(m.vm);
+    vm_free(straight.vm);
+    folder_free(&f);
+}

@@ -1,0 +1,153 @@
+"""cases_snapshot - whole machines saved in the middle of something and loaded on the other engine."""
+import hashlib
+import os
+import socket
+import time
+
+from run import case
+from cases_linux import APPEND, PANIC, use_shell
+import guests
+import initramfs
+import vm
+
+
+class Monitor:
+    """The machine's monitor: a command, its answer."""
+
+    def __init__(self, path):
+        self.path = path
+        self.s = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        if self.s:
+            self.s.close()
+
+    def connect(self):
+        for _ in range(600):
+            try:
+                self.s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+                self.s.settimeout(300)
+                self.s.connect(self.path)
+                return
+            except OSError:
+                self.s.close()
+                time.sleep(0.1)
+        raise vm.Failure("nobody answers at " + self.path)
+
+    def do(self, command):
+        if not self.s:
+            self.connect()
+        self.s.sendall(command.encode() + b"\n")
+        text = b""
+        while True:
+            data = self.s.recv(65536)
+            text += data
+            last = text.rstrip(b"\n").rsplit(b"\n", 1)[-1]
+            if text.endswith(b"\n") and (last == b"ok" or last.startswith(b"error: ")):
+                break
+            if not data:
+                raise vm.Failure("the monitor hung up after %r: %r" % (command, text))
+        if last != b"ok":
+            raise vm.Failure("%s: %s" % (command, last.decode()))
+        return text.decode()
+
+
+def with_monitor(c, name, *options):
+    sock = c.path(name + ".sock")
+    return c.emu.start("-monitor", "unix:%s,server,nowait" % sock, *options), Monitor(sock)
+
+
+def through(c, first, second, when, options):
+    """Boots on one engine up to a line, saves; that machine goes on, and so does the file on the
+    other engine."""
+    state = c.path("state")
+    v, m = with_monitor(c, "a", "-engine", first, *options)
+    with v, m:
+        v.expect(when, 900, never=PANIC)
+        m.do("savevm %s in the middle of a boot" % state)
+        v.expect("trivisor# ", 900, never=PANIC)
+        m.do("quit")
+        v.wait(60)
+    v, m = with_monitor(c, "b", "-engine", second, "-loadvm", state, *options)
+    with v, m:
+        if v.text.count(b"Linux version"):
+            raise vm.Failure("it booted from the start")
+        use_shell(v, "x86_64", 900)
+
+
+@case
+def snapshot_boot(c):
+    """saved in the middle of a Linux boot: goes on from a file on the other engine, both ways"""
+    initrd = c.write("initrd", initramfs.make(c.guests, "amd64"))
+    options = ["-m", "256", "-kernel", guests.kernel(c.guests), "-initrd", initrd, "-append", APPEND]
+    through(c, "bt", "interp", "NET: Registered PF_INET ", options)
+    through(c, "interp", "bt", "Unpacking initramfs", options)
+
+
+MODULES = ["virtio_pci", "virtio_blk", "ata_piix", "sd_mod", "crc32c_generic"]
+SIZE = 24 << 20
+
+
+def disks_between(c, first, second):
+    data = hashlib.sha256(b"disk").digest() * (SIZE // 32)
+    want = hashlib.md5(data).hexdigest()
+    # the same bytes made in the guest: one block of 1 MiB again and again
+    block = c.write("block", data[:1 << 20])
+    modules = initramfs.modules(c.guests, MODULES)
+    initrd = c.write("initrd", initramfs.make(c.guests, "amd64", modules + [
+        ("block", 0o100644, open(block, "rb").read(), (0, 0))]))
+    state, ide, virtio = c.path("state"), c.path("ide"), c.path("virtio")
+    for path in (ide, virtio):
+        with open(path, "wb") as f:
+            f.truncate(SIZE)
+    options = ["-m", "256", "-kernel", guests.kernel(c.guests), "-initrd", initrd,
+               "-append", APPEND, "-drive", "file=%s,format=raw" % ide,
+               "-drive", "file=%s,format=raw,if=virtio" % virtio]
+    v, m = with_monitor(c, "a", "-engine", first, *options)
+    with v, m:
+        v.expect("trivisor# ", 900, never=PANIC)
+        # a megabyte to each in turn, each on the disk before the next
+        v.send("i=0; while [ $i -lt %d ]; do for d in sda vda; do dd if=/block of=/dev/$d bs=64k "
+               "seek=$((i*16)) conv=notrunc,fsync 2>/dev/null || echo BAD; done; i=$((i+1)); done; "
+               "echo 3 > /proc/sys/vm/drop_caches; md5sum < /dev/sda; md5sum < /dev/vda; "
+               "echo \"all \"written\n" % (SIZE >> 20))
+        for _ in range(3000):  # until some of it is there
+            with open(virtio, "rb") as f:
+                f.seek(3 << 20)
+                if f.read(1) != b"\0":
+                    break
+            v._pump(0.02)
+        m.do("pause")
+        m.do("savevm " + state)
+        with open(virtio, "rb") as f:
+            f.seek(SIZE - 1)
+            if f.read(1) != b"\0":
+                raise vm.Failure("it was all written already")
+        m.do("quit")
+        v.wait(60)
+    v, m = with_monitor(c, "b", "-engine", second, "-loadvm", state, *options)
+    with v, m:
+        v.expect("all written", 900, never=PANIC + "|BAD")
+        text = v.text.decode("utf-8", "replace")
+        if text.count(want) != 2:
+            raise vm.Failure("the disks' contents are wrong:\n" + v.tail())
+    for path in (ide, virtio):
+        with open(path, "rb") as f:
+            if hashlib.md5(f.read()).hexdigest() != want:
+                raise vm.Failure("%s is wrong" % os.path.basename(path))
+    # the images have been written to since: refused, unless that is asked for
+    v, m = with_monitor(c, "c", "-loadvm", state, *options)
+    with v, m:
+        v.expect("has been written to since the snapshot was taken", 60)
+        if v.wait(60) != 4:
+            raise vm.Failure("another status than 4")
+
+
+@case
+def snapshot_disks(c):
+    """saved in the middle of writes to an IDE and a virtio disk: they go on with the right data"""
+    disks_between(c, "bt", "interp")
+    disks_between(c, "interp", "bt")
