@@ -334,7 +334,7 @@ void sb_transfer_loaded(struct sb16 *s)
     t->wide &= t->kind == SB_PCM;
     t->rate = MAX(t->rate, (u32)VOICE_RATE_MIN);
     t->block = MAX(MIN(t->block, 65536u), 1u);
-    t->left = MAX(MIN(t->left, t->block), 1u);
+    t->left = MAX(MIN(t->left, t->block), t->active ? 1u : 0u);
     t->sample = MAX(MIN(t->sample, 255), 0);
     t->step &= 3;
     if (t->start > now || t->done > steps_of(t, now - t->start))

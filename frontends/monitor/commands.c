@@ -8,6 +8,7 @@
 #include "frontends/display/shot.h"
 #include "frontends/monitor/monitor_priv.h"
 #include "frontends/save.h"
+#include "machine/media.h"
 #include "machine/snapshot.h"
 #include "machine/trace.h"
 #include "machine/views.h"
@@ -120,6 +121,61 @@ static void say_line(void *ctx, const char *line)
     monitor_say(ctx, "%s\n", line);
 }
 
+/* ---- media ----------------------------------------------------------------------------------- */
+static enum status info_block(struct monitor *m)
+{
+    struct vm_medium all[VM_MAX_MEDIA];
+    int n = vm_media(m->vm, all);
+    for (int k = 0; k < n; k++)
+        monitor_say(m, "%s: %s%s%s%s\n", all[k].name, all[k].loaded ? all[k].file : "empty",
+                    all[k].loaded && all[k].readonly ? ", read-only" : "",
+                    all[k].locked ? ", locked" : "", all[k].open ? ", open" : "");
+    return ST_OK;
+}
+
+static enum status find_drive(struct monitor *m, const char *name, struct vm_medium *out,
+                              struct error *err)
+{
+    if (vm_media_find(m->vm, name, out))
+        return ST_OK;
+    return fail(err, ST_INVAL, "no drive '%.20s' whose medium can be changed ('info block')", name);
+}
+
+static enum status cmd_eject(struct monitor *m, char *args, struct error *err)
+{
+    struct vm_medium d;
+    const char *name = word(&args);
+    bool force = !strcmp(name, "-f");
+    if (force)
+        name = word(&args);
+    enum status st = find_drive(m, name, &d, err);
+    return st ? st : vm_media_change(m->vm, d.kind, d.unit, NULL, force, err);
+}
+
+static enum status cmd_change(struct monitor *m, char *args, struct error *err)
+{
+    struct vm_medium d;
+    struct block *b;
+    const char *name = word(&args);
+    bool force = !strcmp(name, "-f"), cd;
+    if (force)
+        name = word(&args);
+    enum status st = find_drive(m, name, &d, err);
+    if (st != ST_OK)
+        return st;
+    const char *path = word(&args);
+    if (!*path)
+        return fail(err, ST_INVAL, "change wants a drive and an image");
+    cd = d.kind == VM_MEDIUM_CD;
+    st = block_open_raw(path, cd || !strcmp(word(&args), "ro"), false, &b, err);
+    if (st != ST_OK)
+        return st;
+    st = vm_media_change(m->vm, d.kind, d.unit, b, force, err);
+    if (st != ST_OK)
+        block_close(b);
+    return st;
+}
+
 /* ---- looking --------------------------------------------------------------------------------- */
 static enum status info_status(struct monitor *m, struct error *err)
 {
@@ -155,14 +211,16 @@ static enum status cmd_info(struct monitor *m, char *args, struct error *err)
         return info_status(m, err);
     if (!strcmp(what, "registers"))
         return info_registers(m, err);
+    if (!strcmp(what, "block"))
+        return info_block(m);
     if (!strcmp(what, "engine")) {
         vm_engine_counts(m->vm, say_count, m);
         return ST_OK;
     }
     if (!strcmp(what, "snapshot"))
         return snapshot_describe(word(&args), say_line, m, err);
-    return fail(err, ST_INVAL, "info knows status, registers, engine, snapshot FILE; not '%s'",
-                what);
+    return fail(err, ST_INVAL,
+                "info knows status, registers, block, engine, snapshot FILE; not '%s'", what);
 }
 
 static enum status cmd_screendump(struct monitor *m, char *args, struct error *err)
@@ -180,7 +238,7 @@ static const struct {
     command_fn *run;
 } commands[] = {
     {"help", "", "this list", cmd_help},
-    {"info", "[WHAT]", "status, registers, engine, snapshot FILE", cmd_info},
+    {"info", "[WHAT]", "status, registers, block, engine, snapshot FILE", cmd_info},
     {"pause", "", "the machine and its time stand still", cmd_pause},
     {"stop", NULL, NULL, cmd_pause},
     {"cont", "", "and go on", cmd_cont},
@@ -191,6 +249,9 @@ static const struct {
     {"system_powerdown", NULL, NULL, cmd_powerdown},
     {"savevm", "FILE [TITLE]", "the whole machine into a file", cmd_savevm},
     {"loadvm", "[-f] FILE", "and back; -f: though a disk was written to since", cmd_loadvm},
+    {"eject", "[-f] DRIVE", "takes a floppy or a CD out; -f: though the guest locked it",
+     cmd_eject},
+    {"change", "[-f] DRIVE FILE [ro]", "puts another in", cmd_change},
     {"engine", "[NAME]", "which engine runs the guest, or another from here on", cmd_engine},
     {"screendump", "FILE", "the screen as PNG or .ppm", cmd_screendump},
     {"quit", "", "ends the machine at once", cmd_quit},
@@ -204,7 +265,7 @@ static enum status cmd_help(struct monitor *m, char *args, struct error *err)
         if (!commands[k].help)
             continue;
         snprintf(left, sizeof(left), "%s %s", commands[k].name, commands[k].args);
-        monitor_say(m, "%-24s %s\n", left, commands[k].help);
+        monitor_say(m, "%-26s %s\n", left, commands[k].help);
     }
     return ST_OK;
 }

@@ -101,6 +101,18 @@ Test(monitor, commands)
     snprintf(cmd, sizeof(cmd), "screendump %s\n", in(&f, "s.ppm"));
     cr_expect_str_eq(say_to(l, cmd), "ok\n");
     cr_expect_eq(access(in(&f, "s.ppm"), R_OK), 0);
+    /* media */
+    cr_expect(has(say_to(l, "info block\n"), "fd0: empty\n"), "%s", l->text);
+    static u8 floppy[1440 * KIB];
+    bytes_file(in(&f, "disk"), floppy, sizeof(floppy));
+    snprintf(cmd, sizeof(cmd), "change fd0 %s ro\n", in(&f, "disk"));
+    cr_expect_str_eq(say_to(l, cmd), "ok\n");
+    cr_expect(has(say_to(l, "info block\n"), "/disk, read-only\n"), "%s", l->text);
+    cr_expect_str_eq(say_to(l, "eject fd0\n"), "ok\n");
+    cr_expect(has(say_to(l, "info block\n"), "fd0: empty\n"));
+    cr_expect(has(say_to(l, "change fd0 /nonexistent\n"), "error: /nonexistent"));
+    cr_expect(has(say_to(l, "change fd0\n"), "error: change wants"));
+    cr_expect(has(say_to(l, "eject hda\n"), "error: no drive 'hda'"));
     line_free(l);
     folder_free(&f);
 }
