@@ -3,6 +3,7 @@
  * that the program asked for, on both engines, and twice the same.
  */
 #include "tests/audio/audio_rig.h"
+#include "machine/snapshot.h"
 #include "machine/vm.h"
 
 #include <unistd.h>
@@ -157,4 +158,74 @@ Test(guests, sb16_adpcm, .timeout = 120)
     cr_expect(to - from > 30500 && to - from < 31500, "%zu frames: 5120 samples", to - from);
     expect_tone(&t, 0, from + 2000, 8192, 500, 1000);
     free(t.frames);
+}
+
+/* ---- save and restore --------------------------------------------------------------------------
+ */
+struct stopping {
+    struct tape tape; /* first */
+    struct vm *vm;
+    size_t at; /* frames after which the machine stops */
+};
+
+static void play_and_stop(struct audio_sink *sink, const i16 *frames, size_t n)
+{
+    struct stopping *s = (struct stopping *)container_of(sink, struct tape, sink);
+    tape_play(sink, frames, n);
+    if (s->at && s->tape.n >= s->at) {
+        s->at = 0;
+        vm_stop(s->vm);
+    }
+}
+
+static void build(const char *name, const char *with, struct stopping *s)
+{
+    static const struct audio_sink_ops ops = {.play = play_and_stop};
+    struct vm_config c;
+    struct error err;
+    char path[512];
+    snprintf(path, sizeof(path), "%s/sound_%s.rom", SOUND_ROMS, name);
+    tape_init(&s->tape);
+    s->tape.sink.ops = &ops;
+    vm_config_init(&c);
+    c.ram_size = 4 * MIB;
+    c.icount = true;
+    c.icount_shift = 5;
+    c.engine = with;
+    c.no_reboot = true;
+    c.audio = &s->tape.sink;
+    c.sound.sb16 = true;
+    c.flat_path = path;
+    cr_assert_eq(vm_new(&c, &s->vm, &err), ST_OK, "%s", err.msg);
+}
+
+/* Saved while it plays, restored on the other engine: the tone goes on, and the program (which
+ * counts its interrupts) ends well. */
+Test(guests, saved_while_playing, .timeout = 200)
+{
+    static const struct {
+        const char *name;
+        double hz;
+    } row[] = {{"speaker", 1000.15}, {"sb8", 11025.0 / 22}, {"sb16", 44100.0 / 64}, {"opl", 440}};
+    for (size_t k = 0; k < ARRAY_LEN(row); k++) {
+        static struct stopping a, b;
+        char file[64];
+        struct error err;
+        snprintf(file, sizeof(file), "/tmp/trivisor-audio-%d.snap", (int)getpid());
+        a = b = (struct stopping){.at = 0};
+        build(row[k].name, "interp", &a);
+        a.at = 4800;
+        cr_assert_eq(vm_run(a.vm, &err), VM_STOP_REQUEST);
+        cr_assert_eq(vm_save(a.vm, file, NULL, &err), ST_OK, "%s", err.msg);
+        build(row[k].name, have("bt") ? "bt" : "interp", &b);
+        cr_assert_eq(vm_load(b.vm, file, 0, &err), ST_OK, "%s", err.msg);
+        unlink(file);
+        cr_assert_eq(vm_run(b.vm, &err), VM_STOP_EXIT);
+        cr_expect_eq(vm_exit_code(b.vm), 1, "%s: exit %d", row[k].name, vm_exit_code(b.vm));
+        expect_tone(&b.tape, 0, 1000, 8192, row[k].hz, 3000);
+        vm_free(a.vm);
+        vm_free(b.vm);
+        free(a.tape.frames);
+        free(b.tape.frames);
+    }
 }

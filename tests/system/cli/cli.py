@@ -22,6 +22,7 @@ import sys
 import termios
 import time
 
+import bad_sound
 import bad_virtio
 from guest_files import Files
 
@@ -737,7 +738,7 @@ def main():
         os.environ.pop(name, None)
     os.environ.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
     cases = [(name, lambda args=args, status=status, says=says: r.bad(args, status, says))
-             for name, args, status, says in BAD + bad_virtio.BAD]
+             for name, args, status, says in BAD + bad_sound.BAD + bad_virtio.BAD]
     cases += [(f.__name__, lambda f=f: f(r)) for f in GOOD]
     passed = failed = 0
     for name, run in cases:
