@@ -318,6 +318,8 @@ u16 decode_row(const struct cpu *cpu, const ZydisDecodedInstruction *d,
         f = FEAT_ALWAYS; /* as old as the 8086, whatever the library says; WAIT needs no FPU */
     if (f == FEAT_MMX && mmx_of_sse(d))
         f = FEAT_SSE;
+    if (d->mnemonic == ZYDIS_MNEMONIC_WBINVD)
+        f = FEAT_I386; /* the 486's, but SeaBIOS does it on anything; there is no cache to write */
     if (f == FEAT_COUNT || (f != FEAT_ALWAYS && !cpu_has(cpu, f)))
         return INSN_INVALID;
     if (d->meta.isa_set == ZYDIS_ISA_SET_AVXAES && !cpu_has(cpu, FEAT_AES))

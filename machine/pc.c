@@ -318,7 +318,9 @@ static void add_legacy_chips(struct vm *vm)
                                        (struct irq){a20_wire, vm, 0}));
     vm_add(vm, portf0_new(vm->ports, clear_ferr, vm));
     vm_add(vm, post_new(vm->ports));
-    vm->fw_cfg = vm_add(vm, fw_cfg_new(vm->ports, vm->mem));
+    /* Firmware that finds it turns its numbers around with BSWAP, which a 386 has not. */
+    if (cpu_has(vm->cpu, FEAT_I486))
+        vm->fw_cfg = vm_add(vm, fw_cfg_new(vm->ports, vm->mem));
     vm->dma = vm_add(vm, i8237_new(vm->ports, vm->mem));
     vm->fdc = vm_add(vm, fdc82077_new(vm->ports, isa(vm, 6), vm->dma, 2, vm->clk));
     fdc82077_set_drive(vm->fdc, 0, FDC_1440K);
@@ -373,6 +375,7 @@ enum status pc_attach_drives(struct vm *vm, struct error *err)
         if (vm->cfg.floppy[k])
             CHECK(fdc82077_insert(vm->fdc, k, vm->cfg.floppy[k], err) == ST_OK);
     fill_cmos(vm);
-    pc_fill_fw_cfg(vm);
+    if (vm->fw_cfg)
+        pc_fill_fw_cfg(vm);
     return ST_OK;
 }

@@ -33,7 +33,7 @@ static const struct row {
     {"CMPXCHG, byte", 1, 3, {0x0f, 0xb0, 0xc8}},
     {"LOCK CMPXCHG", 1, 4, {0xf0, 0x0f, 0xb1, 0x0b}},
     {"INVD", 1, 2, {0x0f, 0x08}},
-    {"WBINVD", 1, 2, {0x0f, 0x09}},
+    {"WBINVD", 0, 2, {0x0f, 0x09}}, /* ours has it on a 386: firmware does it on anything */
     {"INVLPG", 1, 3, {0x0f, 0x01, 0x3b}},
     {"CPUID", 1, 2, {0x0f, 0xa2}},
     {"RDTSC", 2, 2, {0x0f, 0x31}},

@@ -1,29 +1,37 @@
 """cases_floppy - operating systems of the 16-bit age, from public floppy images: a local check only.
 
 The images are not ours to ship, so these cases are not part of the suite:
-  TRIVISOR_FLOPPIES=DIR tests/system/run.py freedos mikeos      (DIR/freedos.img, DIR/mikeos.flp)
-SeaBIOS's serial console carries the text screen and the keyboard.
+  TRIVISOR_FLOPPIES=DIR tests/system/run.py freedos mikeos elks kolibri
+                                    (DIR/freedos.img, mikeos.flp, elks.img, kolibri.img)
+SeaBIOS's serial console carries the text screen and the keyboard; KolibriOS draws.
 """
 import os
 import shutil
+import struct
+import time
 
 from run import case
 import guests
 import vm
 
 
-def start(c, name):
+def start(c, name, *options):
     folder = os.environ.get("TRIVISOR_FLOPPIES")
     if not folder or not os.path.exists(os.path.join(folder, name)):
         raise guests.Missing("no %s in $TRIVISOR_FLOPPIES" % name)
     shutil.copy(os.path.join(folder, name), c.path(name))
     return c.emu.start("-m", "32", "-drive", "file=%s,if=floppy,format=raw" % c.path(name),
-                       "-boot", "a")
+                       "-boot", "a", *options)
 
 
 @case
 def freedos(c):
     """FreeDOS from a floppy to its prompt; commands typed; a file written and read back"""
+    for model in ("486", "pentium"):
+        with start(c, "freedos.img", "-cpu", model) as v:
+            v.expect(r"A:\\>", 120)
+            v.send("ver\r")
+            v.expect("FreeCom version", 60)
     with start(c, "freedos.img") as v:
         v.expect("FreeDOS kernel", 120)
         v.expect(r"A:\\>", 120)
@@ -45,3 +53,30 @@ def mikeos(c):
         v.expect("Welcome to MikeOS", 120)
         v.send("\r")
         v.expect("Please select|select a file", 60)
+
+
+@case
+def elks(c):
+    """ELKS from a floppy to its shell, on a 486"""
+    with start(c, "elks.img", "-cpu", "486") as v:
+        v.expect("VFS: Mounted root", 120)
+        v.expect("# ", 60)
+        v.send("ls /bin\r", piece=1, pause=0.1)
+        v.expect("mount", 60)
+
+
+@case
+def kolibri(c):
+    """KolibriOS from a floppy to its desktop, 800x600 in 32 bits, on a Pentium"""
+    shot = c.path("kolibri.png")
+    with start(c, "kolibri.img", "-cpu", "pentium", "-screenshot", shot + ",after=40"):
+        limit = time.monotonic() + 300
+        while not os.path.exists(shot):
+            if time.monotonic() > limit:
+                raise vm.Failure("no screenshot")
+            time.sleep(0.5)
+    with open(shot, "rb") as f:
+        data = f.read()
+    size = struct.unpack(">II", data[16:24])
+    if size != (800, 600) or len(data) < 30000:
+        raise vm.Failure("no desktop: %dx%d, %d bytes" % (*size, len(data)))

@@ -204,5 +204,15 @@ def term_other_terminals(m):
     m.refuses(["-display", "term", "-nographic"], 2, "-nographic")
 
 
+def term_firmware(m):
+    """SeaBIOS comes up on the old processors, and finds nothing to boot"""
+    m.guest = []
+    for model in ("386", "486", "pentium"):
+        s = Session(m, "-m", "16", "-cpu", model)
+        s.until(lambda: "No bootable device" in s.term.text(), "firmware's screen on a " + model)
+        m.ends(SIGNAL, signal.SIGTERM)
+        s.restored(model)
+
+
 CASES = [term_text, term_keys, term_graphics, term_resize, term_ends, term_stopped,
-         term_other_terminals]
+         term_other_terminals, term_firmware]
