@@ -16,6 +16,7 @@ from cases_virtio import PANIC, do, ext4, file_of
 import debian_root
 import guests
 import initramfs
+import nbd_lossy
 import vm
 
 APPEND = "console=ttyS0,115200 panic=-1 quiet"
@@ -186,18 +187,25 @@ def killed_guest(c, modules):
     return c.write("initrd", initramfs.write(entries + initramfs.modules(c.guests, modules)))
 
 
-def killed(c, times, disks, modules, *options):
+def killed(c, times, disks, modules, *options, cut=False):
     """disks: {name in the guest: bus}. Kills the machine so many times, at moments that are as
-    random as they repeat (but for what the host is doing)."""
+    random as they repeat (but for what the host is doing); with cut, the disks lose their power in
+    the same moment."""
     moment = random.Random(20)
     kernel, initrd = vmlinux(c), killed_guest(c, modules)
     images = {name: ext4(c, name, 24) for name in disks}
-    last = dict.fromkeys(disks, 0)
-    for name, bus in disks.items():
-        options += ("-drive", "file=%s,format=raw,if=%s" % (images[name], bus))
-    for _ in range(times):
-        with c.emu.start("-m", "128", *options, "-kernel", kernel, "-initrd", initrd, "-append",
-                         APPEND + " mitigations=off -- " + " ".join(disks)) as v:
+    last, lost = dict.fromkeys(disks, 0), 0
+    for turn in range(times):
+        drives, servers = [], {}
+        for name, bus in disks.items():
+            where = images[name] + ",format=raw"
+            if cut:
+                where = c.path("%s-%d.sock" % (name, turn))
+                servers[name] = nbd_lossy.Lossy(images[name], where)
+                where = "nbd:unix:" + where
+            drives += ["-drive", "file=%s,if=%s" % (where, bus)]
+        with c.emu.start("-m", "128", *options, *drives, "-kernel", kernel, "-initrd", initrd,
+                         "-append", APPEND + " mitigations=off -- " + " ".join(disks)) as v:
             for name in disks:
                 v.at = 0
                 for _ in range(moment.randint(1, 12)):
@@ -208,12 +216,17 @@ def killed(c, times, disks, modules, *options):
             while v.sleep(1):
                 pass
         for name in disks:
+            if cut:
+                lost += servers[name].cut(moment)
+                servers[name].close()
             said = [int(n) for n in re.findall(rb"%s (\d+)\r" % name.encode(), v.text)]
             # the first may be later than the next one: durable, but killed before it said so
             if said[0] <= last[name] or said != list(range(said[0], said[-1] + 1)):
                 raise vm.Failure("%s: %d before, now %r" % (name, last[name], said))
             last[name] = said[-1]
             hold_against(images[name], last[name])
+    if cut and not lost:
+        raise vm.Failure("no disk lost anything: what was flushed is not told from what was not")
 
 
 @case
@@ -223,3 +236,10 @@ def disk_killed(c):
            ["virtio_pci", "virtio_blk", "ata_piix", "sd_mod", "crc32c_generic", "ext4"])
     killed(c, 10, {"vda": "virtio"}, ["virtio_mmio", "virtio_blk", "crc32c_generic", "ext4"],
            "-machine", "microvm")
+
+
+@case
+def disk_power_cut(c):
+    """the same when the disks lose a random half of what was not flushed: virtio and IDE"""
+    killed(c, 5, {"vda": "virtio", "sda": "ide"},
+           ["virtio_pci", "virtio_blk", "ata_piix", "sd_mod", "crc32c_generic", "ext4"], cut=True)
