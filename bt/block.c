@@ -88,32 +88,36 @@ static void store_reg(struct xl *x, int reg)
 void find_block(struct xl *x, int k, u32 key)
 {
     struct asm_buf *a = x->a;
-    _Static_assert(sizeof(struct jc_entry) == 32 && offsetof(struct blocks, jc) == 0 &&
-                       offsetof(struct jc_entry, lin) == 0,
-                   "the shift below");
-    e_mov_rr(a, true, S2, S1);
-    E(a, 0x49, 0xc1, 0xef, JC_BITS); /* shr r15, JC_BITS */
-    e_rr(a, false, 0x31, S1, S2);    /* xor r15d, r14d */
-    E(a, 0x41, 0x81, 0xe7);          /* and r15d, JC_SIZE - 1 */
-    e4(a, JC_SIZE - 1);
-    E(a, 0x41, 0xc1, 0xe7, 5); /* shl r15d, 5 */
-    e_gs(a, true, OP_LOAD_ADD, S2, offsetof(struct cpu, blocks));
-    e_rm(a, true, OP_LOAD_CMP, S1, S2, 0);
+    _Static_assert(sizeof(struct jump_target) == 16 && JUMP_TARGETS == 4096, "the mask below");
+    e_imm(a, S2, key_salt(x->t, key));
+    e_rr(a, true, 0x31, S1, S2);
+    e_gs(a, true, OP_LOAD_XOR, S2,
+         offsetof(struct cpu, mmu.salt) + (key & KEY_USER ? 0 : sizeof(u64)));
+    e_rr(a, false, 0x31, S1, S1);
+    E(a, 0xf2, 0x4d, 0x0f, 0x38, 0xf1, 0xf7); /* crc32 r14, r15 */
+    E(a, 0x41, 0x81, 0xe6);                   /* and r14d, fff0h */
+    e4(a, 0xfff0);
+    E(a, 0x65, 0x4d, 0x3b, 0xbe); /* cmp r15, gs:[r14 + tag] */
+    e4(a, offsetof(struct cpu, bt_targets) + offsetof(struct jump_target, tag));
     cold_add(x, e_jcc(a, CC_NE), COLD_MISS, k, 0);
-    e_rex(a, false, 0, 0, S2);
-    E(a, 0x81, 0x80 | 7 << 3 | (S2 & 7)); /* cmp dword [r15 + key], key */
-    e4(a, offsetof(struct jc_entry, key));
-    e4(a, key);
-    cold_add(x, e_jcc(a, CC_NE), COLD_MISS, k, 0);
-    e_rm(a, false, OP_LOAD, S1, S2, offsetof(struct jc_entry, global));
-    E(a, 0x65, 0x4e, 0x8b, 0x34, 0xf5); /* mov r14, gs:[r14 * 8 + gens] */
-    e4(a, (u32)offsetof(struct cpu, mmu.gens));
-    e_rm(a, true, OP_LOAD_CMP, S1, S2, offsetof(struct jc_entry, gen));
-    cold_add(x, e_jcc(a, CC_NE), COLD_MISS, k, 0);
-    e_rm(a, true, OP_LOAD, S1, S2, 0);
-    e_rm(a, true, OP_LOAD, S2, S2, offsetof(struct jc_entry, block));
-    e_rm(a, true, OP_LOAD_CMP, S1, S2, offsetof(struct block, hot_lin));
-    cold_add(x, e_jcc(a, CC_NE), COLD_MISS, k, 0);
+}
+
+void jump_found(struct xl *x)
+{
+    E(x->a, 0x65, 0x41, 0xff, 0xa6); /* jmp gs:[r14 + code] */
+    e4(x->a, offsetof(struct cpu, bt_targets) + offsetof(struct jump_target, code));
+}
+
+void keep_found(struct xl *x)
+{
+    E(x->a, 0x65, 0x4d, 0x8b, 0xbe); /* mov r15, gs:[r14 + code] */
+    e4(x->a, offsetof(struct cpu, bt_targets) + offsetof(struct jump_target, code));
+    e_frame(x->a, true, OP_STORE, S2, FRAME_SCRATCH);
+}
+
+void jump_kept(struct xl *x)
+{
+    e_frame(x->a, false, 0xff, 4, FRAME_SCRATCH); /* jmp [rsp + scratch] */
 }
 
 /* lea r13, [r13 + d] */
@@ -265,9 +269,7 @@ static bool emit_branch(struct xl *x, int k)
         if (!target_operand(x, k))
             return false;
         find_block(x, k, x->b->key);
-        e_rex(x->a, false, 0, 0, S2); /* jmp [r15 + hot]: an address of the executable mapping */
-        E(x->a, 0xff, 0x80 | 4 << 3 | (S2 & 7));
-        e4(x->a, offsetof(struct block, hot_rx));
+        jump_found(x);
         return true;
     case INSN_CALL:
         flags_to_mem(x);
@@ -279,10 +281,9 @@ static bool emit_branch(struct xl *x, int k)
         if (!target_operand(x, k))
             return false;
         find_block(x, k, x->b->key);
-        e_rm(x->a, true, OP_LOAD, S2, S2, offsetof(struct block, hot_rx));
-        e_gs(x->a, true, OP_STORE, S2, offsetof(struct cpu, bt_scratch));
+        keep_found(x);
         push_imm(x, k, next_rip(x, i), COLD_TAIL);
-        e_gs(x->a, false, 0xff, 4, offsetof(struct cpu, bt_scratch)); /* jmp gs:[] */
+        jump_kept(x);
         return true;
     case INSN_RET:
         flags_to_mem(x);
@@ -290,9 +291,7 @@ static bool emit_branch(struct xl *x, int k)
         load_s1(x);
         find_block(x, k, x->b->key);
         move_sp(x, (x->bits64 ? 8 : 4) + (i->kind[0] == OP_IMM ? (u16)i->imm : 0));
-        e_rex(x->a, false, 0, 0, S2);
-        E(x->a, 0xff, 0x80 | 4 << 3 | (S2 & 7));
-        e4(x->a, offsetof(struct block, hot_rx));
+        jump_found(x);
         return true;
     default:
         return false;

@@ -40,6 +40,7 @@ static void killed(struct cpu *cpu, struct block *b)
 static void reset(struct cpu *cpu)
 {
     cache_reset(bt_of(cpu));
+    memset(cpu->bt_targets, 0, sizeof(cpu->bt_targets));
 }
 
 static u64 fault_at(struct cpu *cpu, u64 pc)
@@ -96,6 +97,11 @@ enum status bt_attach(struct cpu *cpu, const struct bt_config *c, struct error *
         secret = (u64)(uintptr_t)t->rw;
     cpu->mmu.sites.none = BIT64(63) | (secret & 0x00fffffffffff000ull);
     cpu->mmu.sites.used = 1;
+    u64 more[2] = {0};
+    if (getrandom(more, sizeof(more), 0) != sizeof(more))
+        more[0] = more[1] = (u64)(uintptr_t)more;
+    t->secret = more[0];
+    mmu_seed_salts(&cpu->mmu, more[1]);
     mmu_clear_sites(&cpu->mmu);
     blocks_flush(cpu);
     cpu->engine_ctx = t;

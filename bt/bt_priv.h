@@ -33,7 +33,7 @@ static always_inline int host_of(int guest)
 
 /* What changes all the time is in host code's frame: processors forward a store to a load at once
  * when both go by RSP, and take four or five cycles by GS. C functions find it in struct cpu. */
-enum { FRAME_LEFT = 0, FRAME_R13 = 8, FRAME_SIZE = 40 };
+enum { FRAME_LEFT = 0, FRAME_R13 = 8, FRAME_SCRATCH = 32, FRAME_SIZE = 40 };
 
 #define CPU_GPR(n) (offsetof(struct cpu, gpr) + 8 * (size_t)(n))
 
@@ -104,10 +104,19 @@ struct bt {
     bool flags_imul, flags_mul, flags_div, flags_shift;
     bool wide; /* the guest has AVX: upper halves matter */
     bool gs_insn;
+    u64 secret;
     struct bt_stats stats;
     struct helper_count *rows; /* by row of the table */
     struct view *view;         /* who looks at translations; NULL: nobody (view.c) */
 };
+
+/* What tags of jump targets for code of this key are mixed with. */
+static always_inline u64 key_salt(const struct bt *t, u32 key)
+{
+    u64 z = (t->secret ^ key) * 0xbf58476d1ce4e5b9ull;
+    z = (z ^ z >> 27 ^ t->secret) * 0x94d049bb133111ebull;
+    return z ^ z >> 31;
+}
 
 struct helper_count {
     u64 translated, called;
@@ -271,9 +280,14 @@ bool mem_simple(const struct xl *x, const struct insn *i);
 /* LEA. Flags stay. */
 void mem_lea(struct xl *x, int k, const struct insn *i);
 
-/* S1: a target. S2: the block of that key there, whose hot code runs at it; everything else is a
- * way out that leaves instruction k to its C function, with nothing changed. */
+/* S1: a target, for code of this key. S1: where its code is remembered, for jump_found or
+ * keep_found and jump_kept; everything else is a way out to the C function of instruction k, with
+ * nothing changed. Destroys S2. */
 void find_block(struct xl *x, int k, u32 key);
+void jump_found(struct xl *x);
+/* S1 is wanted for something else meanwhile. Destroys S2. */
+void keep_found(struct xl *x);
+void jump_kept(struct xl *x);
 
 /* ---- segload.c ---- */
 void make_segment_thunks(struct bt *t);

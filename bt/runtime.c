@@ -172,8 +172,23 @@ static struct next interpret(struct cpu *c, struct block *b)
     return (struct next){NULL, b->insn};
 }
 
+/* Who jumps to lin finds the code by itself from now on (block.c: find_block). */
+static void remember_target(struct cpu *c, gla lin, const struct jc_entry *j)
+{
+    bool user = c->key & KEY_USER;
+    if (!user && !j->global && !c->mmu.local_kernel)
+        mmu_set_local_kernel(&c->mmu);
+    u64 tag = lin ^ key_salt(bt_of(c), c->key) ^ c->mmu.salt[!user];
+    u64 n = 0;
+    __asm__("crc32q %1, %0" : "+r"(n) : "r"(tag));
+    struct jump_target *to = &c->bt_targets[(n & 0xfff0) >> 4];
+    _Static_assert(JUMP_TARGETS == 4096 && sizeof(*to) == 16, "the mask");
+    to->tag = tag;
+    to->code = j->block->hot_rx;
+}
+
 /* To the block at c->rip, unless the run loop has something else to do first. May fault. */
-static always_inline struct next go_on(struct cpu *c)
+static always_inline struct next go_on(struct cpu *c, bool remember)
 {
     struct next none = {NULL, NULL};
     u32 wait = c->flsys & FL_IF ? 0 : PEND_INTR; /* pending, but not for now */
@@ -187,8 +202,12 @@ static always_inline struct next go_on(struct cpu *c)
         b = block_lookup(c);
         lin = linear_pc(c);
     }
-    if (likely(b->hot_lin == lin && b->hot))
+    if (likely(b->hot_lin == lin && b->hot)) {
+        if (remember && j->block == b && j->lin == lin && j->key == c->key &&
+            j->gen == c->mmu.gens[j->global] && !bt_of(c)->cfg.unlinked)
+            remember_target(c, lin, j);
         return (struct next){b->hot_rx, NULL};
+    }
     if (b->n > c->left ||
         (!(c->key & (KEY_64 | KEY_FLAT)) && c->rip + b->bytes - 1 > c->seg[SEG_CS].limit))
         return none; /* the run loop steps */
@@ -202,7 +221,7 @@ struct next bt_refused(struct cpu *c, struct block *b)
     enter_refused(c, b);
     if (b->cost == BLOCK_DEAD) {
         count(c, BT_EXIT_DEAD);
-        return go_on(c);
+        return go_on(c, false);
     }
     count(c, BT_EXIT_BUDGET);
     return (struct next){NULL, NULL};
@@ -225,7 +244,7 @@ struct next bt_event(struct cpu *c, const struct insn *place)
     insn_rows[i->row].exec(c, i);
     c->cur = NULL;
     c->block = NULL;
-    return go_on(c);
+    return go_on(c, why == BT_EXIT_INDIRECT);
 }
 
 struct next bt_edge(struct cpu *c, struct block *b, u32 n)

@@ -90,8 +90,7 @@ bool emit_syscall(struct xl *x, int k)
     else
         e_mov_rr(a, false, S1, H_RDX);
     find_block(x, k, key);
-    e_rm(a, true, OP_LOAD, S2, S2, offsetof(struct block, hot_rx));
-    e_gs(a, true, OP_STORE, S2, offsetof(struct cpu, bt_scratch));
+    keep_found(x);
     flat_segment(a, SEG_CS, in ? 0 : 16, in ? 0 : 3);
     flat_segment(a, SEG_SS, in ? 8 : 24, in ? 0 : 3);
     gs_move(a, offsetof(struct cpu, cpl), in ? 0 : 3, true);
@@ -108,7 +107,7 @@ bool emit_syscall(struct xl *x, int k)
         e_view(a, VIEW_USER);
         e_mov_rr(a, false, H_GUEST_RSP, H_RCX);
     }
-    e_gs(a, false, 0xff, 4, offsetof(struct cpu, bt_scratch)); /* jmp gs:[] */
+    jump_kept(x);
     x->how[k] = BT_EMITTED;
     return true;
 }

@@ -212,6 +212,15 @@ struct blocks; /* cpu/blocks.c: the cache of decoded blocks */
 struct native; /* cpu/native.c: host stubs of exec_native */
 struct breaks; /* cpu/breaks.c: a debugger's breakpoints */
 
+/* The translator's memory of where indirect jumps and returns led. tag: RIP, mixed with secrets of
+ * the processor's mode and of the address space (mmu.salt), so that what is not good now equals
+ * nothing. */
+struct jump_target {
+    u64 tag;
+    const u8 *code;
+};
+enum { JUMP_TARGETS = 4096 };
+
 struct cpu {
     /* ---- hot: what every instruction touches ---- */
     u64 gpr[GPR_SLOTS];
@@ -328,6 +337,7 @@ struct cpu {
     u32 block_max;     /* instructions in a block at most; 0: as many as fit (tests, stepping) */
     u64 n_interrupts, n_exceptions, n_hypercalls, n_blocks, n_invalidations;
 
+    struct jump_target bt_targets[JUMP_TARGETS];
     struct mmu mmu; /* large: last */
 };
 

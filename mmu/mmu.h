@@ -141,6 +141,12 @@ struct mmu {
     /* [0] changes at every flush, [1] only when global translations may have changed too. What
      * was derived from a translation stays true while its gens[global] stands. */
     u64 gens[2];
+    /* Secret numbers, new when a generation ends, that make the translator's remembered jump
+     * targets unfindable: [0] at each end of gens[0], for CPL 3; [1] for the kernel at that of
+     * gens[1], and at each once the kernel was seen to have code that is not global. */
+    u64 salt[2];
+    u64 salt_state;
+    bool local_kernel;
 
     /* ---- the caches ---- */
     struct space_span span[2]; /* plain RAM, whole pages; emptied by mmu_flush_all */
@@ -168,6 +174,10 @@ void mmu_init(struct mmu *m, struct space *mem);
 void mmu_set_regs(struct mmu *m, u64 cr0, u64 cr3, u64 cr4, u64 efer);
 /* Reads the PDPTEs that cr3 points to; false (nothing changed) when one is malformed: #GP(0). */
 bool mmu_load_pdptes(struct mmu *m, u64 cr3);
+
+/* The kernel has code that is not global; and salts that nobody knows, from a secret. */
+void mmu_set_local_kernel(struct mmu *m);
+void mmu_seed_salts(struct mmu *m, u64 secret);
 
 /* Forgets the translator's cache. */
 void mmu_clear_sites(struct mmu *m);

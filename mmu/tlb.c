@@ -56,11 +56,41 @@ void mmu_clear_sites(struct mmu *m)
     m->sites.used = 0;
 }
 
+/* The next of a sequence that only its start tells (splitmix64). */
+static void new_salt(struct mmu *m, int k)
+{
+    u64 z = m->salt_state += 0x9e3779b97f4a7c15ull;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+    m->salt[k] = z ^ z >> 31;
+}
+
+static void end_generation(struct mmu *m, bool global)
+{
+    m->gens[0]++;
+    m->gens[1] += global;
+    new_salt(m, 0);
+    if (global || m->local_kernel)
+        new_salt(m, 1);
+}
+
+void mmu_set_local_kernel(struct mmu *m)
+{
+    m->local_kernel = true;
+    new_salt(m, 1);
+}
+
+void mmu_seed_salts(struct mmu *m, u64 secret)
+{
+    m->salt_state = secret;
+    new_salt(m, 0);
+    new_salt(m, 1);
+}
+
 /* Nothing that was derived from any translation is good any more. */
 static void new_generation(struct mmu *m)
 {
-    m->gens[0]++;
-    m->gens[1]++;
+    end_generation(m, true);
     memset(m->code_pages, 0, sizeof(m->code_pages));
     memset(m->code_large, 0, sizeof(m->code_large));
     m->code_giga = false;
@@ -120,7 +150,7 @@ void mmu_flush_nonglobal(struct mmu *m)
                 clear_slot(m, k);
     }
     m->fill_count = 0;
-    m->gens[0]++;
+    end_generation(m, false);
 }
 
 /* Generations end only when the page may hold code or be part of a large one: what else is derived

@@ -193,3 +193,24 @@ Test(second_level, views_are_apart)
     cr_expect_eq(g->error, PF_P | PF_U);
     guest_free(g);
 }
+
+Test(salts, end_with_their_generation)
+{
+    struct guest *g = guest_new();
+    mmu_seed_salts(&g->mmu, 77);
+    u64 user = g->mmu.salt[0], kernel = g->mmu.salt[1];
+    mmu_set_regs(&g->mmu, g->mmu.cr0, ROOT, g->mmu.cr4, g->mmu.efer);
+    cr_expect_neq(g->mmu.salt[0], user);
+    cr_expect_eq(g->mmu.salt[1], kernel, "global pages outlive CR3");
+    user = g->mmu.salt[0];
+    mmu_flush_all(&g->mmu);
+    cr_expect_neq(g->mmu.salt[0], user);
+    cr_expect_neq(g->mmu.salt[1], kernel);
+    kernel = g->mmu.salt[1];
+    mmu_set_local_kernel(&g->mmu);
+    cr_expect_neq(g->mmu.salt[1], kernel);
+    kernel = g->mmu.salt[1];
+    mmu_set_regs(&g->mmu, g->mmu.cr0, ROOT, g->mmu.cr4, g->mmu.efer);
+    cr_expect_neq(g->mmu.salt[1], kernel, "its code may not be global");
+    guest_free(g);
+}
