@@ -354,7 +354,7 @@ static void command(struct ide_channel *ch, u8 cmd)
         reset_drive(d);
         return;
     }
-    d->len = 0;
+    d->pos = d->end = d->len = 0;
     if (d->cd)
         atapi_command(d, cmd);
     else
@@ -535,8 +535,7 @@ static bool ide_loaded(struct device *dev)
         u8 bms = ch->bm_status;
         ch->irq_level = !(selected(ch)->intrq && !(ch->control & CTL_NIEN));
         update_irq(ch);      /* drives the line */
-        ch->bm_status = bms; /* which is no edge */
-        dma_kick(ch);
+        ch->bm_status = bms; /* which is no edge; a transfer goes on when its timer says so */
     }
     return ok;
 }

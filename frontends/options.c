@@ -599,7 +599,7 @@ static const struct option options[] = {
      "share=allow-exclusive|force-shared|ignore"},
     {"vnc", "[HOST]:N[,KEYS]", CONSOLE, vnc_take, NULL},
     {"screenshot", "FILE[,after=S]", CONSOLE, screenshot_take,
-     "the screen at the end, or after S seconds of the guest's time, as PNG or\n"
+     "the screen at the end, or after S seconds of the guest's time: PNG, or\n"
      ".ppm; also whenever SIGUSR2 comes"},
     {"serial", "DEV", CONSOLE, take_serial,
      "next serial port (up to 4): stdio, null, none, pty, file:PATH,\n"

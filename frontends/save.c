@@ -177,7 +177,7 @@ int cmd_snapshot(int argc, char **argv)
         if (near && strcmp(near, what))
             log_error("snapshot: no '%s' (did you mean '%s'?)", what, near);
         else
-            snapshot_help(stderr);
+            log_error("snapshot: info, verify or picture, and a file ('trivisor help snapshot')");
         return STATUS_USAGE;
     }
     for (int k = 1; k < argc; k++) {

@@ -76,6 +76,20 @@ BAD = [
     ("hold without gdb", ["run", "-S"], USAGE, r"-S waits for a debugger"),
     ("gdb socket is a file", ["run", "-rom", "@idle.rom", "-display", "none", "-gdb", "unix:@text"],
      HOST, r"-gdb: .*not a socket"),
+    ("loadvm nothing", ["run", "-loadvm", "/nonexistent/s", "-rom", "@idle.rom", "-nographic"], HOST,
+     r"-loadvm: cannot open /nonexistent/s"),
+    ("loadvm no snapshot", ["run", "-loadvm", "@text", "-rom", "@idle.rom", "-nographic"], HOST,
+     r"-loadvm: \S+ is not a snapshot"),
+    ("loadvm a folder", ["run", "-loadvm", "/tmp", "-rom", "@idle.rom", "-nographic"], HOST,
+     r"-loadvm: /tmp is not a regular file"),
+    ("loadvm key unknown", ["run", "-loadvm", "x,disk=any"], USAGE, r"knows FILE\[,disks=any\]"),
+    ("monitor and serial on stdio", ["run", "-monitor", "stdio", "-serial", "stdio", "-rom",
+                                     "@idle.rom"], USAGE, r"stdio is taken"),
+    ("monitor nowhere", ["run", "-monitor", "com1", "-rom", "@idle.rom"], USAGE, r"none of stdio"),
+    ("snapshot of nothing", ["snapshot"], USAGE, r"snapshot: info, verify or picture"),
+    ("snapshot misspelt", ["snapshot", "inof", "x"], USAGE, r"did you mean 'info'"),
+    ("snapshot info of text", ["snapshot", "info", "@text"], HOST, r"is not a snapshot"),
+    ("snapshot verify of nothing", ["snapshot", "verify", "/nonexistent/s"], HOST, r"cannot open"),
     ("option is a dash", ["run", "-"], USAGE, r"'-' is no option"),
     ("option is two dashes", ["run", "--"], USAGE, r"unknown option"),
     ("no option", ["run", "@disk"], USAGE, r"given with -hda"),
@@ -508,6 +522,25 @@ def input_flows(r):
 
 
 @good
+def snapshots(r):
+    """savevm, info, verify and -loadvm, over the monitor on a pipe"""
+    state = r.files.path("state")
+    p = r.start("-display", "none", "-monitor", "stdio", "-rom", "@idle.rom", stdin=subprocess.PIPE)
+    o, _ = r.finish(p, 0, ("pause\nsavevm \"%s\" a title\nquit\n" % state).encode())
+    need(o == b"ok\nok\nok\n", repr(o))
+    p = r.popen([r.program, "snapshot", "info", state], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    need(b"title    a title\n" in r.finish(p, 0)[0], "info")
+    p = r.popen([r.program, "snapshot", "verify", state], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    need(b": good\n" in r.finish(p, 0)[0], "verify")
+    p = r.start("-display", "none", "-monitor", "stdio", "-rom", "@idle.rom", "-loadvm", state,
+                "-engine", "interp", stdin=subprocess.PIPE)
+    o, _ = r.finish(p, 0, b"info\nquit\n")
+    need(o.startswith(b"running\nengine interp\n"), repr(o))
+    r.bad(["run", "-display", "none", "-m", "99", "-rom", "@idle.rom", "-loadvm", state], USAGE,
+          "memory .* KiB, not 101376 KiB")
+
+
+@good
 def escapes(r):
     """Ctrl-A: literal, break, help, monitor, and x ends the run with status 0"""
     def session(typed, status):
@@ -515,7 +548,8 @@ def escapes(r):
         return r.finish(p, status, typed)[0]
     need(session(b"a\x01ab\x01\x01cQ", 5) == b"a\x01b\x01cQ", "literal")
     need(b"Ctrl-A x" in session(b"\x01hQ", 5), "help")
-    need(b"no monitor" in session(b"\x01cQ", 5), "monitor")
+    o = session(b"\x01cinfo\n\x01cQ", 5)
+    need(b"The monitor" in o and b"running" in o and o.endswith(b"Q"), "monitor: %r" % o)
     need(session(b"\x01zQ", 5) == b"Q", "unknown")
     need(b"ended by" in session(b"\x01x", 0), "quit")
     p = r.start("-nographic", "-rom", "@echo.rom", stdin=subprocess.PIPE)
