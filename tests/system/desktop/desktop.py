@@ -23,6 +23,7 @@ import time
 
 import modes
 import screen
+from drop import drop_file, no_repeat
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../cli"))
 from guest_files import LINE_8N1, out, rom  # noqa: E402
@@ -139,6 +140,7 @@ class Desk:
         self.env = dict(os.environ, DISPLAY=":" + number, SDL_VIDEODRIVER="x11",
                         SDL_RENDER_DRIVER="software", LC_ALL="C.UTF-8")
         self.env.pop("WAYLAND_DISPLAY", None)
+        no_repeat(self.env["DISPLAY"])
         # What X libraries keep for the process's life is no leak of ours.
         self.env["LSAN_OPTIONS"] = "detect_leaks=0"
         self.p, self.others = None, []
@@ -149,14 +151,17 @@ class Desk:
     def start(self, *options, display="sdl,scale=integer", rom="guest.rom", ready=b"M\xfa"):
         for f in glob.glob(self.path("*.png")):
             os.unlink(f)
-        self.p = subprocess.Popen([self.program, "run", "-rom", rom, "-vgabios", "none",
-                                   "-display", display, "-serial", "file:serial", *options],
+        self.boot("-rom", rom, "-vgabios", "none", *options, display=display)
+        self.until(lambda: ready in self.serial(), "the guest's start")
+
+    def boot(self, *options, display="sdl,scale=integer"):
+        self.p = subprocess.Popen([self.program, "run", "-display", display, "-serial",
+                                   "file:serial", *options],
                                   cwd=self.dir, env=self.env, stdin=subprocess.DEVNULL,
                                   stderr=subprocess.PIPE)
         self.window = self.until(lambda: self.xdo("search", "--name", "^Trivisor - run"), "window")
+        self.xdo("windowmove", self.window, "0", "0")
         self.xdo("windowfocus", "--sync", self.window)
-        self.at = 0
-        self.until(lambda: ready in self.serial(), "the guest's start")
 
     def xdo(self, *args):
         r = subprocess.run(["xdotool", *args], env=self.env, capture_output=True, text=True,
@@ -546,6 +551,29 @@ def media(d):
     d.until(lambda: "one.img" in d.title(), "note of the floppy, paused")
 
 
+def dropping(d):
+    """a disk image dragged onto the window goes into the drive it fits"""
+    for name, size in (("a b.img", 1440 << 10), ("disc.iso", 4 << 20), ("small.iso", 1 << 20)):
+        with open(d.path(name), "wb") as f:
+            f.truncate(size)
+
+    def drop(name):
+        uri = "file://" + d.path(name).replace(" ", "%20")
+        need(drop_file(d.env["DISPLAY"], int(d.window), uri), "the window does not take it")
+    d.start("-drive", "if=ide,index=2,media=cdrom")
+    drop("a b.img")
+    d.until(lambda: "fd0: " in d.title() and "a b.img" in d.title(), "floppy")
+    drop("disc.iso")
+    d.until(lambda: "cd2: " in d.title() and "disc.iso" in d.title(), "CD")
+    drop("small.iso")
+    d.until(lambda: "cd2: " in d.title() and "small.iso" in d.title(), "small CD")
+    need(d.holds("a b.img") and d.holds("small.iso") and not d.holds("disc.iso"), "open images")
+    drop("absent.iso")
+    d.until(lambda: "absent.iso" in d.title() and "cd2" not in d.title(), "refusal")
+    d.keys("k")
+    d.gets(press("k"))
+
+
 def gif_pictures(path):
     """Size of a GIF and how many pictures it has."""
     with open(path, "rb") as f:
@@ -663,7 +691,7 @@ def graphics_modes(d):
 
 
 CASES = [keys_and_text, graphics, resizing, fullscreen, engines, pausing, pasting, mouse, closing,
-         signals, resetting, usual, menu, media, recording, live,
+         signals, resetting, usual, menu, media, dropping, recording, live,
          slots, graphics_modes]
 
 
