@@ -434,7 +434,14 @@ struct block *block_lookup(struct cpu *cpu)
     int view = cpu->cpl == 3 ? VIEW_USER : VIEW_SUP;
     const struct itlb_entry *page = mmu_fetch_page(&cpu->mmu, view, lin);
     gpa phys = page->phys | (lin & ~PAGE_MASK);
-    struct block *b = find(cpu, phys, lin);
+    struct block *b = j->block;
+    if (b && j->lin == lin && j->key == cpu->key && b->phys == phys && b->hot_lin == lin &&
+        b->cost != BLOCK_DEAD) { /* only the translation had to be asked again */
+        j->gen = page->gen;
+        j->global = page->global;
+        return b;
+    }
+    b = find(cpu, phys, lin);
     if (b && b->cross) {
         struct itlb_entry first = *page;
         const struct itlb_entry *second =
