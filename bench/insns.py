@@ -5,7 +5,7 @@
 
 Starts a machine, waits for TEXT on its output and S seconds more, then single-steps its thread for N
 host instructions. Each block of translated code begins by charging its guest instructions to the
-slice (sub qword gs:[left], n); those n are added up as they pass. What runs outside the translator's
+slice (sub qword [rsp], n); those n are added up as they pass. What runs outside the translator's
 code is counted apart: C functions that it calls, and the interpreter (whose guest instructions are
 not in the ratio). Give the machine -icount: real time does not stand still while we step.
 """
@@ -24,7 +24,7 @@ LIBC.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_
 LIBC.ptrace.restype = ctypes.c_long
 SINGLESTEP, PEEKUSER, ATTACH, DETACH = 9, 3, 16, 17
 RIP = 16 * 8  # of struct user_regs_struct
-CHARGE = b"\x65\x48\x81\x2c\x25"  # sub qword gs:[disp32], imm32
+CHARGE = b"\x48\x81\x6c\x24\x00"  # sub qword [rsp + 0], imm32
 
 
 def ptrace(what, pid, addr=0, data=0):
@@ -62,9 +62,9 @@ def count(pid, steps):
             rip = ptrace(PEEKUSER, pid, RIP)
             if low <= rip < high:
                 inside += 1
-                code = os.pread(mem.fileno(), 13, rip)
+                code = os.pread(mem.fileno(), 9, rip)
                 if code.startswith(CHARGE):
-                    guest += int.from_bytes(code[9:13], "little")
+                    guest += int.from_bytes(code[5:9], "little")
             ptrace(SINGLESTEP, pid)
             status = os.waitpid(pid, 0)[1]
             if not os.WIFSTOPPED(status):

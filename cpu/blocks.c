@@ -432,7 +432,9 @@ struct block *block_lookup(struct cpu *cpu)
     if (cpu->mode == MODE_LONG64 && !is_canonical(lin))
         raise_gp0(cpu);
     int view = cpu->cpl == 3 ? VIEW_USER : VIEW_SUP;
-    const struct itlb_entry *page = mmu_fetch_page(&cpu->mmu, view, lin);
+    const struct itlb_entry *page = mmu_fetched_page(&cpu->mmu, view, lin);
+    if (unlikely(!page))
+        page = mmu_fetch_page(&cpu->mmu, view, lin);
     gpa phys = page->phys | (lin & ~PAGE_MASK);
     struct block *b = j->block;
     if (b && j->lin == lin && j->key == cpu->key && b->phys == phys && b->hot_lin == lin &&
@@ -454,10 +456,11 @@ struct block *block_lookup(struct cpu *cpu)
             return b;
         return build(cpu, lin, &first);
     }
-    if (!b)
+    if (!b) {
         b = build(cpu, lin, page);
-    if (!b->cross && cacheable(cpu, page)) {
         page = mmu_fetch_page(&cpu->mmu, view, lin);
+    }
+    if (!b->cross && cacheable(cpu, page)) {
         *j = (struct jc_entry){
             .lin = lin, .key = cpu->key, .gen = page->gen, .block = b, .global = page->global};
     }

@@ -39,7 +39,7 @@ void seg_cache(struct cpu *cpu, int s)
 
 static bool flat_data(const struct seg *s)
 {
-    return s->rok && s->wok && s->base == 0 && s->limit == 0xffffffff;
+    return s->full && s->base == 0;
 }
 
 void update_mode(struct cpu *cpu)

@@ -414,9 +414,19 @@ void stack_push_all(struct cpu *cpu, struct stack *st, const u64 *v, int n, int 
     }
     st->sp = (st->sp & ~st->mask) | sp;
     p += n * size;
-    for (int k = 0; k < n; k++) {
-        p -= size;
-        st_le(p, v[k], size);
+    switch (size) { /* each a loop of one store */
+    case 8:
+        for (int k = 0; k < n; k++)
+            st_u64(p -= 8, v[k]);
+        break;
+    case 4:
+        for (int k = 0; k < n; k++)
+            st_u32(p -= 4, (u32)v[k]);
+        break;
+    default:
+        for (int k = 0; k < n; k++)
+            st_u16(p -= 2, (u16)v[k]);
+        break;
     }
 }
 
@@ -430,8 +440,20 @@ void stack_pop_all(struct cpu *cpu, struct stack *st, u64 *v, int n, int size)
         return;
     }
     st->sp = (st->sp & ~st->mask) | end;
-    for (int k = 0; k < n; k++)
-        v[k] = ld_le(p + k * size, size);
+    switch (size) {
+    case 8:
+        for (int k = 0; k < n; k++)
+            v[k] = ld_u64(p + k * 8);
+        break;
+    case 4:
+        for (int k = 0; k < n; k++)
+            v[k] = ld_u32(p + k * 4);
+        break;
+    default:
+        for (int k = 0; k < n; k++)
+            v[k] = ld_u16(p + k * 2);
+        break;
+    }
 }
 
 void stack_commit(struct cpu *cpu, const struct stack *st)

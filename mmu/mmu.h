@@ -313,6 +313,12 @@ void mmu_write_bytes(struct mmu *m, int view, gla a, const void *buf, u32 len);
 /* ---- code ------------------------------------------------------------------------------------ */
 /* The page that holds a, for instruction fetch; may fault (ACC_FETCH). view USER or SUP. */
 const struct itlb_entry *mmu_fetch_page(struct mmu *m, int view, gla a);
+/* The same, if it is known already; NULL: ask mmu_fetch_page. */
+static always_inline const struct itlb_entry *mmu_fetched_page(const struct mmu *m, int view, gla a)
+{
+    const struct itlb_entry *e = &m->itlb[view != VIEW_USER][(a >> PAGE_SHIFT) & (ITLB_SIZE - 1)];
+    return likely(e->tag == (a & PAGE_MASK) && e->gen == m->gens[e->global]) ? e : NULL;
+}
 
 /* ---- debugger ------------------------------------------------------------------------------- */
 /* Translates without side effects (no A/D, no fault). False: not mapped. */
