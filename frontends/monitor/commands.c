@@ -5,6 +5,7 @@
  * Paths are the host's, as the machine's own process sees them; relative ones from where it was
  * started. A path may be in double quotes.
  */
+#include "frontends/cli_priv.h"
 #include "frontends/display/shot.h"
 #include "frontends/monitor/monitor_priv.h"
 #include "frontends/save.h"
@@ -231,6 +232,27 @@ static enum status cmd_screendump(struct monitor *m, char *args, struct error *e
     return shot_take(m->vm, path, err);
 }
 
+static enum status cmd_speed(struct monitor *m, char *args, struct error *err)
+{
+    const char *text = word(&args);
+    struct vm_speed s;
+    if (*text) {
+        enum status st = speed_parse(text, &s, err);
+        if (st == ST_OK && !vm_set_speed(m->vm, s))
+            st = fail(err, ST_UNSUP, "with -icount the speed is fixed");
+        return st;
+    }
+    s = vm_speed(m->vm);
+    if (s.insns_per_sec)
+        monitor_say(m, "%" PRIu64 ".%02u million instructions a second\n",
+                    s.insns_per_sec / 1000000, (unsigned)(s.insns_per_sec / 10000 % 100));
+    else if (s.percent)
+        monitor_say(m, "%u%%\n", s.percent);
+    else
+        monitor_say(m, "max\n");
+    return ST_OK;
+}
+
 /* ---- all of them ----------------------------------------------------------------------------- */
 static command_fn cmd_help;
 static const struct {
@@ -253,6 +275,7 @@ static const struct {
      cmd_eject},
     {"change", "[-f] DRIVE FILE [ro]", "puts another in", cmd_change},
     {"engine", "[NAME]", "which engine runs the guest, or another from here on", cmd_engine},
+    {"speed", "[MIPS|N%|max]", "how fast the CPU may be, as -speed", cmd_speed},
     {"screendump", "FILE", "the screen as PNG or .ppm", cmd_screendump},
     {"quit", "", "ends the machine at once", cmd_quit},
     {"q", NULL, NULL, cmd_quit},

@@ -3,6 +3,7 @@
  */
 #include <criterion/criterion.h>
 
+#include "frontends/cli_priv.h"
 #include "frontends/sdl/parts_priv.h"
 
 #include <string.h>
@@ -104,4 +105,43 @@ Test(options, words)
                                       "screenshots=", "slots=",      "x=1"};
     for (size_t k = 0; k < ARRAY_LEN(bad); k++)
         cr_expect_eq(window_parse(bad[k], &o, &err), ST_INVAL, "%s", bad[k]);
+}
+
+Test(words, speed)
+{
+    static const struct {
+        const char *text;
+        enum status st;
+        u64 rate;
+        u32 percent;
+    } rows[] = {{"max", ST_OK, 0, 0},
+                {"8", ST_OK, 8000000, 0},
+                {"0.33", ST_OK, 330000, 0},
+                {".5", ST_OK, 500000, 0},
+                {"4.772727", ST_OK, 4772727, 0},
+                {"100000", ST_OK, 100000000000ull, 0},
+                {"50%", ST_OK, 0, 50},
+                {"100%", ST_OK, 0, 100},
+                {"0", ST_RANGE},
+                {"0.001", ST_RANGE},
+                {"100001", ST_RANGE},
+                {"0%", ST_RANGE},
+                {"101%", ST_RANGE},
+                {"1.5%", ST_RANGE},
+                {"", ST_INVAL},
+                {"%", ST_INVAL},
+                {".", ST_INVAL},
+                {"1.2.3", ST_INVAL},
+                {"-1", ST_INVAL},
+                {"8M", ST_INVAL},
+                {"99999999999999999999", ST_INVAL}};
+    for (size_t k = 0; k < ARRAY_LEN(rows); k++) {
+        struct vm_speed s;
+        struct error err;
+        enum status st = speed_parse(rows[k].text, &s, &err);
+        cr_expect_eq(st, rows[k].st, "'%s': %d", rows[k].text, st);
+        if (st == ST_OK)
+            cr_expect(s.insns_per_sec == rows[k].rate && s.percent == rows[k].percent, "'%s'",
+                      rows[k].text);
+    }
 }

@@ -158,7 +158,7 @@ Test(vga_regs, fonts)
 Test(vga_regs, retrace)
 {
     struct card *c = init();
-    u32 fields = 0, lines = 0, blank = 0, shown = 0;
+    u32 fields = 0, lines = 0, shown = 0;
     set_text(c); /* 449 lines, 400 shown */
     u8 was = in(c, 0x3da);
     for (int k = 0; k < 500000; k++) { /* half a second in steps of a microsecond */
@@ -166,7 +166,6 @@ Test(vga_regs, retrace)
         u8 now = in(c, 0x3da);
         fields += (now & 8) && !(was & 8);
         lines += (now & 1) && !(was & 1);
-        blank += now & 1;
         shown += !(now & 1);
         cr_assert(!(now & 8) || (now & 1), "retrace is not display");
         was = now;

@@ -101,6 +101,9 @@ Test(monitor, commands)
     snprintf(cmd, sizeof(cmd), "screendump %s\n", in(&f, "s.ppm"));
     cr_expect_str_eq(say_to(l, cmd), "ok\n");
     cr_expect_eq(access(in(&f, "s.ppm"), R_OK), 0);
+    cr_expect_str_eq(say_to(l, "speed\n"), "max\nok\n");
+    cr_expect(has(say_to(l, "speed 5\n"), "error: with -icount"), "%s", l->text);
+    cr_expect(has(say_to(l, "speed fast\n"), "error: 'fast'"));
     /* media */
     cr_expect(has(say_to(l, "info block\n"), "fd0: empty\n"), "%s", l->text);
     static u8 floppy[1440 * KIB];

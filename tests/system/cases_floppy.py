@@ -1,12 +1,13 @@
 """cases_floppy - operating systems of the 16-bit age, from public floppy images: a local check only.
 
 The images are not ours to ship, so these cases are not part of the suite:
-  TRIVISOR_FLOPPIES=DIR tests/system/run.py freedos mikeos elks kolibri
+  TRIVISOR_FLOPPIES=DIR tests/system/run.py freedos floppy_swap mikeos elks kolibri
                                     (DIR/freedos.img, mikeos.flp, elks.img, kolibri.img)
 SeaBIOS's serial console carries the text screen and the keyboard; KolibriOS draws.
 """
 import os
 import shutil
+import socket
 import struct
 import time
 
@@ -44,6 +45,30 @@ def freedos(c):
     with open(c.path("freedos.img"), "rb") as f:
         if b"trivisor" not in f.read():
             raise vm.Failure("the file did not reach the floppy image")
+
+
+@case
+def floppy_swap(c):
+    """FreeDOS sees another floppy after the monitor's change"""
+    other = bytearray(open(os.path.join(os.environ.get("TRIVISOR_FLOPPIES", ""), "freedos.img"),
+                           "rb").read()) if os.environ.get("TRIVISOR_FLOPPIES") else b""
+    with start(c, "freedos.img", "-monitor", "unix:%s,server,nowait" % c.path("m")) as v:
+        v.expect(r"A:\\>", 120)
+        v.send("dir\r")
+        v.expect("KERNEL", 60)
+        at = other.index(b"KERNEL  SYS", 512)  # the root directory's, not the boot sector's
+        other[at:at + 6] = b"CHANGE"
+        other[0x27:0x2b] = b"swap"             # the serial number, by which DOS knows a floppy
+        with open(c.path("other.img"), "wb") as f:
+            f.write(other)
+        m = socket.socket(socket.AF_UNIX)
+        m.connect(c.path("m"))
+        m.sendall(b"change fd0 %s\n" % c.path("other.img").encode())
+        if not m.recv(4096).startswith(b"ok"):
+            raise vm.Failure("the monitor refuses")
+        time.sleep(4)  # DOS believes that nobody changes a floppy within two seconds
+        v.send("dir\r")
+        v.expect("CHANGE", 60)
 
 
 @case
