@@ -33,7 +33,14 @@ static always_inline int host_of(int guest)
 
 /* What changes all the time is in host code's frame: processors forward a store to a load at once
  * when both go by RSP, and take four or five cycles by GS. C functions find it in struct cpu. */
-enum { FRAME_LEFT = 0, FRAME_R13 = 8, FRAME_SCRATCH = 32, FRAME_SIZE = 40 };
+enum {
+    FRAME_LEFT = 0,
+    FRAME_R13 = 8,
+    FRAME_SCRATCH = 32,
+    FRAME_COUNT = 40, /* of a repetition: elements at once, and after them */
+    FRAME_REST = 48,
+    FRAME_SIZE = 56
+};
 
 #define CPU_GPR(n) (offsetof(struct cpu, gpr) + 8 * (size_t)(n))
 
@@ -268,7 +275,7 @@ struct mem_use {
 void mem_operand(struct xl *x, int k, const struct insn *i, const struct mem_use *u);
 /* The same for what is disp bytes from a host register that holds a guest's. */
 void mem_base(struct xl *x, int k, int base, i32 disp, u32 size, bool write, u8 what);
-/* REP MOVS and STOS that stay in a page. False: nothing was emitted. */
+/* REP MOVS and STOS, page by page. False: nothing was emitted. */
 bool mem_rep(struct xl *x, int k);
 /* Code of a way out whose access went by a site's entry: fills it and tries again, or falls
  * through. */

@@ -322,35 +322,63 @@ void mem_modrm(struct xl *x, int reg)
         e4(a, (u32)m->disp);
 }
 
-/* One pointer of a REP MOVS or STOS: it and RCX elements from there lie in one page. */
-static u32 rep_pointer(struct xl *x, int k, int reg, int scale, bool write, u8 *retry)
+/* One pointer of a REP MOVS or STOS. */
+static u32 rep_pointer(struct xl *x, int k, int reg, bool write, u8 *retry)
 {
-    struct asm_buf *a = x->a;
     u32 site = new_site(x, write);
-    e_mov_rr(a, true, S2, reg);
+    e_mov_rr(x->a, true, S2, reg);
     compare(x, k, site, &(struct mem_use){.size = 1, .write = write, .what = COLD_SLOW}, retry);
-    e_lea(a, true, S2, S2, H_RCX, scale, 0);
-    E(a, 0x49, 0x81, 0xff); /* cmp r15, 4096 */
-    e4(a, 4096);
-    cold_add(x, e_jcc(a, CC_A), COLD_SLOW, k, 0);
     return site;
 }
 
 /* The same for the kernel, by the TLB: S1 becomes what to add for the host's address. */
-static void rep_look_up(struct xl *x, int k, int reg, int scale, bool write)
+static void rep_look_up(struct xl *x, int k, int reg, bool write)
+{
+    e_mov_rr(x->a, true, S1, reg);
+    look_up(x, k, 1, write, COLD_SLOW);
+    e_rr(x->a, true, 0x29, reg, S1);
+}
+
+/* reg32 = bytes from where a pointer is to the end of its page */
+static void to_page_end(struct asm_buf *a, int reg, int pointer)
+{
+    e_mov_rr(a, false, reg, pointer);
+    e_rex(a, false, 0, 0, reg);
+    E(a, 0x81, (u8)(0xc8 | (reg & 7))); /* or */
+    e4(a, (u32)-4096);
+    e_rex(a, false, 0, 0, reg);
+    E(a, 0xf7, (u8)(0xd8 | (reg & 7))); /* neg */
+}
+
+/* a = min(a, b) */
+static void at_most(struct asm_buf *a, bool w, int reg, int other)
+{
+    e_rr(a, w, 0x39, other, reg);
+    e_rex(a, w, reg, 0, other);
+    E(a, 0x0f, 0x47, (u8)(0xc0 | (reg & 7) << 3 | (other & 7))); /* cmova */
+}
+
+/* How many elements lie in the pages where the pointers are: FRAME_COUNT, and what is left then. */
+static void rep_count(struct xl *x, int k, bool movs, int scale)
 {
     struct asm_buf *a = x->a;
-    e_mov_rr(a, true, S1, reg);
-    look_up(x, k, 1, write, COLD_SLOW);
-    e_mov_rr(a, false, S2, reg);
-    E(a, 0x41, 0x81, 0xe7); /* and r15d, 4095 */
-    e4(a, 4095);
-    e_lea(a, true, S2, S2, H_RCX, scale, 0);
-    E(a, 0x49, 0x81, 0xff); /* cmp r15, 4096 */
-    e4(a, 4096);
-    cold_add(x, e_jcc(a, CC_A), COLD_SLOW, k, 0);
-    e_rr(a, true, 0x29, reg, S1);
+    to_page_end(a, S1, H_RDI);
+    if (movs) {
+        to_page_end(a, S2, H_RSI);
+        at_most(a, false, S1, S2);
+    }
+    if (scale) {
+        E(a, 0x41, 0xc1, 0xee, (u8)scale); /* shr r14d, scale */
+        cold_add(x, e_jcc(a, CC_E), COLD_SLOW, k, 0);
+    }
+    at_most(a, true, S1, H_RCX);
+    e_frame(a, true, OP_STORE, S1, FRAME_COUNT);
+    e_mov_rr(a, true, S2, H_RCX);
+    e_rr(a, true, 0x29, S1, S2);
+    e_frame(a, true, OP_STORE, S2, FRAME_REST);
 }
+
+enum { REP_MOST = 65536 };
 
 bool mem_rep(struct xl *x, int k)
 {
@@ -376,25 +404,27 @@ bool mem_rep(struct xl *x, int k)
     e4(a, (u32)offsetof(struct cpu, flsys));
     e4(a, FL_DF);
     cold_add(x, e_jcc(a, CC_NE), COLD_SLOW, k, 0);
-    E(a, 0x48, 0x81, 0xf9); /* cmp rcx, 4096 */
-    e4(a, 4096);
+    E(a, 0x48, 0x81, 0xf9); /* cmp rcx, REP_MOST: nobody waits long */
+    e4(a, REP_MOST);
     cold_add(x, e_jcc(a, CC_A), COLD_SLOW, k, 0);
+    rep_count(x, k, movs, scale);
     if (site) {
-        u32 from = movs ? rep_pointer(x, k, H_RSI, scale, false, retry) : 0;
-        u32 to = rep_pointer(x, k, H_RDI, scale, true, retry);
+        u32 from = movs ? rep_pointer(x, k, H_RSI, false, retry) : 0;
+        u32 to = rep_pointer(x, k, H_RDI, true, retry);
         if (movs)
             e_gs(a, true, OP_LOAD, S1, site_field(add, from));
         e_gs(a, true, OP_LOAD, S2, site_field(add, to));
     } else {
         if (movs) {
-            rep_look_up(x, k, H_RSI, scale, false);
-            e_gs(a, true, OP_STORE, S1, offsetof(struct cpu, bt_scratch));
+            rep_look_up(x, k, H_RSI, false);
+            e_frame(a, true, OP_STORE, S1, FRAME_SCRATCH);
         }
-        rep_look_up(x, k, H_RDI, scale, true);
+        rep_look_up(x, k, H_RDI, true);
         e_mov_rr(a, true, S2, S1);
         if (movs)
-            e_gs(a, true, OP_LOAD, S1, offsetof(struct cpu, bt_scratch));
+            e_frame(a, true, OP_LOAD, S1, FRAME_SCRATCH);
     }
+    e_frame(a, true, OP_LOAD, H_RCX, FRAME_COUNT);
     if (movs)
         e_rr(a, true, 0x01, S1, H_RSI);
     e_rr(a, true, 0x01, S2, H_RDI);
@@ -406,6 +436,9 @@ bool mem_rep(struct xl *x, int k)
     if (movs)
         e_rr(a, true, 0x29, S1, H_RSI);
     e_rr(a, true, 0x29, S2, H_RDI);
+    e_frame(a, true, OP_LOAD, H_RCX, FRAME_REST);
+    e_rr(a, true, 0x85, H_RCX, H_RCX);
+    e_patch(a, e_jcc(a, CC_NE), retry);
     cold_back(x, first);
     x->how[k] = BT_EMITTED;
     return true;

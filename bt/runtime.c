@@ -221,7 +221,7 @@ struct next bt_refused(struct cpu *c, struct block *b)
     enter_refused(c, b);
     if (b->cost == BLOCK_DEAD) {
         count(c, BT_EXIT_DEAD);
-        return go_on(c, false);
+        return go_on(c, true); /* a remembered target may have led here */
     }
     count(c, BT_EXIT_BUDGET);
     return (struct next){NULL, NULL};
