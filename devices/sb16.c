@@ -469,7 +469,10 @@ static bool sb_loaded(struct device *d)
     s->pending &= SB_IRQ_8 | SB_IRQ_16 | SB_IRQ_MPU;
     s->mix[0x80] &= 0x0f;
     s->mix[0x81] &= 0xeb;
-    s->line_out = 0;
+    /* a line that is high stays so: the interrupt controller would see an edge */
+    s->line_out = s->pending ? (u8)(sb_irq_index(s) + 1) : 0;
+    for (int k = 0; k < 4; k++)
+        irq_set(&s->irq[k], s->line_out == k + 1);
     sb_transfer_loaded(s);
     sb_mixer_apply(s);
     return true;
