@@ -495,9 +495,11 @@ static enum status check_terminal(struct error *err)
     if (setupterm(NULL, STDOUT_FILENO, &e) != OK)
         return fail(err, ST_INVAL, "term: the terminal '%s' is not known here (TERM)",
                     name ? name : "");
-    if (!cursor_address)
-        return fail(err, ST_INVAL, "term: a terminal '%s' cannot place its cursor", name);
-    return ST_OK;
+    bool places = cursor_address;
+    del_curterm(cur_term); /* newterm() makes its own */
+    return places ? ST_OK
+                  : fail(err, ST_INVAL, "term: a terminal '%s' cannot place its cursor",
+                         name ? name : "");
 }
 
 enum status term_open(struct display **out, struct error *err)
