@@ -178,11 +178,12 @@ void mmu_read_bytes(struct mmu *m, int view, gla a, void *buf, u32 len)
 {
     u8 *out = buf;
     const struct tlb_entry *e = mmu_slot(m, view, a);
+    if (!len || !tlb_fits(e->rtag, a, len))
+        mmu_probe_read(m, view, a, len);
     if (len && tlb_fits(e->rtag, a, len)) {
         memcpy(out, (const u8 *)(a + e->add), len);
         return;
     }
-    mmu_probe_read(m, view, a, len);
     while (len) {
         int n = len >= 8 ? 8 : len >= 4 ? 4 : len >= 2 ? 2 : 1;
         st_le(out, mmu_read(m, view, a, n), n);
@@ -196,11 +197,12 @@ void mmu_write_bytes(struct mmu *m, int view, gla a, const void *buf, u32 len)
 {
     const u8 *in = buf;
     const struct tlb_entry *e = mmu_slot(m, view, a);
+    if (!len || !tlb_fits(e->wtag, a, len))
+        mmu_probe_write(m, view, a, len);
     if (len && tlb_fits(e->wtag, a, len)) {
         memcpy((u8 *)(a + e->add), in, len);
         return;
     }
-    mmu_probe_write(m, view, a, len);
     while (len) {
         int n = len >= 8 ? 8 : len >= 4 ? 4 : len >= 2 ? 2 : 1;
         mmu_write(m, view, a, ld_le(in, n), n);

@@ -72,6 +72,8 @@ static void end_generation(struct mmu *m, bool global)
     new_salt(m, 0);
     if (global || m->local_kernel)
         new_salt(m, 1);
+    if (global) /* what was remembered of such code cannot be found any more */
+        m->local_kernel = false;
 }
 
 void mmu_set_local_kernel(struct mmu *m)

@@ -212,5 +212,9 @@ Test(salts, end_with_their_generation)
     kernel = g->mmu.salt[1];
     mmu_set_regs(&g->mmu, g->mmu.cr0, ROOT, g->mmu.cr4, g->mmu.efer);
     cr_expect_neq(g->mmu.salt[1], kernel, "its code may not be global");
+    mmu_flush_all(&g->mmu);
+    kernel = g->mmu.salt[1];
+    mmu_set_regs(&g->mmu, g->mmu.cr0, ROOT, g->mmu.cr4, g->mmu.efer);
+    cr_expect_eq(g->mmu.salt[1], kernel, "nothing of that is left to be found");
     guest_free(g);
 }
