@@ -18,8 +18,8 @@ enum way { WAY_EMULATED, WAY_TRANSLATED, WAY_PARAVIRT, N_WAYS };
 struct workload {
     const char *name, *unit; /* of the count */
     u32 count;               /* by default */
-    const char *pv;          /* the personality that has a way for it; NULL: none has */
-    const char *hardware;    /* what it uses without, and with it; for the table's heads */
+    const char *pv;       /* the personality that has a way for it, or "virtio"; NULL: none has */
+    const char *hardware; /* what it uses without, and with it; for the table's heads */
     const char *paravirt;
 };
 
@@ -45,8 +45,8 @@ struct measure_config {
     const struct workload *w;
     u32 count;
     const char *engine;
-    const char *pv;  /* personality */
-    const char *how; /* to the guest: hardware, trv, kvm */
+    const char *pv;  /* personality, or "virtio": none, and the devices */
+    const char *how; /* to the guest: hardware, trv, kvm, virtio */
 };
 /* Runs it. ST_*: could not, or the guest did not finish; err says for which. VM and guest are gone
  * afterwards. */

@@ -16,10 +16,17 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { DISK = 4 << 20, RAM = 32 << 20, SAID = 64 };
+enum { DISK = 4 << 20, RAM = 32 << 20, SAID = 64, FRAMES = 64 };
 
 struct session {
     struct chardev marks, text; /* the guest's debug console and its serial port */
+    struct netdev net;          /* its cable, whose other end sends every frame back */
+    struct {
+        size_t len;
+        u8 bytes[NET_FRAME_MAX];
+    } frame[FRAMES];
+    u32 n_sent, n_back;
+    bool asked;
     struct vm *vm;
     struct measured *m;
     struct vm_stats before;
@@ -110,6 +117,44 @@ static void on_text(struct chardev *c, const u8 *buf, size_t len)
 
 static const struct chardev_ops mark_ops = {.write = on_mark}, text_ops = {.write = on_text};
 
+/* ---- the cable: what is sent comes back when the sender is out of the way ----------------------
+ */
+static void frames_back(void *ctx, const void *data, u32 len)
+{
+    struct session *s = *(struct session *const *)data;
+    (void)ctx;
+    (void)len;
+    s->asked = false;
+    while (s->n_back != s->n_sent && s->net.can_receive(s->net.ctx)) {
+        u32 k = s->n_back++ % FRAMES;
+        s->net.recv(s->net.ctx, s->frame[k].bytes, s->frame[k].len);
+    }
+}
+
+static void cable_ask(struct session *s)
+{
+    if (!s->asked && s->n_back != s->n_sent)
+        s->asked = vm_post(s->vm, frames_back, NULL, &s, sizeof(s));
+}
+
+static void cable_send(struct netdev *n, const u8 *frame, size_t len)
+{
+    struct session *s = container_of(n, struct session, net);
+    if (s->n_sent - s->n_back == FRAMES)
+        return; /* lost */
+    u32 k = s->n_sent++ % FRAMES;
+    memcpy(s->frame[k].bytes, frame, len);
+    s->frame[k].len = len;
+    cable_ask(s);
+}
+
+static void cable_resume(struct netdev *n)
+{
+    cable_ask(container_of(n, struct session, net));
+}
+
+static const struct netdev_ops cable_ops = {.send = cable_send, .resume = cable_resume};
+
 /* The guest as a file, which is how kernels are given to a machine. */
 static int image_file(char *path, size_t size)
 {
@@ -138,11 +183,13 @@ static enum status run(struct session *s, const struct measure_config *c, struct
                        struct error *err)
 {
     struct block *disk = block_new_mem(DISK);
-    bool trv = !strcmp(c->pv, "trv");
+    bool trv = !strcmp(c->pv, "trv"), virtio = !strcmp(c->pv, "virtio");
     if (!disk)
         return fail(err, ST_NOMEM, "out of memory");
     if (trv)
         cfg->pv_disk[0] = disk;
+    else if (virtio)
+        cfg->virtio.disk[0].block = disk;
     else
         cfg->ide[0].block = disk;
     enum status st = vm_new(cfg, &s->vm, err);
@@ -165,29 +212,45 @@ static enum status run(struct session *s, const struct measure_config *c, struct
 
 enum status measure(const struct measure_config *c, struct measured *out, struct error *err)
 {
-    struct session s = {.marks = {.ops = &mark_ops}, .text = {.ops = &text_ops}, .m = out};
+    static const u8 mac[6] = {0x52, 0x54, 0, 0x12, 0x34, 0x56};
+    bool virtio = !strcmp(c->pv, "virtio");
     struct vm_config cfg;
     struct error why = {{0}};
     char path[64], append[64];
+    struct session *s = calloc(1, sizeof(*s));
+    if (!s)
+        return fail(err, ST_NOMEM, "out of memory");
+    *s = (struct session){.marks = {.ops = &mark_ops},
+                          .text = {.ops = &text_ops},
+                          .net = {.ops = &cable_ops},
+                          .m = out};
     int fd = image_file(path, sizeof(path));
     *out = (struct measured){
         .engine = c->engine, .pv = c->pv, .own_way = strcmp(c->how, "hardware") != 0};
-    if (fd < 0)
+    if (fd < 0) {
+        free(s);
         return fail(err, status_from_errno(errno), "cannot make a file in memory: %s",
                     strerror(errno));
+    }
     snprintf(append, sizeof(append), "%s %u %s", c->w->name, c->count, c->how);
     vm_config_init(&cfg);
     cfg.engine = c->engine;
-    cfg.pv = c->pv;
+    cfg.pv = virtio ? "none" : c->pv;
     cfg.ram_size = RAM;
     cfg.vgabios_path = "";
     cfg.kernel_path = path;
     cfg.append = append;
-    cfg.serial[0] = &s.text;
-    cfg.debugcon = &s.marks;
+    cfg.serial[0] = &s->text;
+    cfg.debugcon = &s->marks;
+    if (!strcmp(c->w->name, "network")) {
+        cfg.nic[0].model = virtio ? VM_NIC_VIRTIO : VM_NIC_E1000;
+        cfg.nic[0].net = &s->net;
+        memcpy(cfg.nic[0].mac, mac, sizeof(mac));
+    }
     cfg.no_reboot = true;
-    enum status st = run(&s, c, &cfg, &why);
+    enum status st = run(s, c, &cfg, &why);
     close(fd);
+    free(s);
     if (st)
         return fail(err, st, "%s, engine %s, pv %s: %.400s", c->w->name, c->engine, c->pv, why.msg);
     out->done = true;

@@ -42,6 +42,8 @@ static __attribute__((interrupt)) void on_page_fault(struct frame *f, u64 error)
     (void)f;
     (void)error;
     __asm__ volatile("mov %%cr2, %0" : "=r"(at));
+    if (fork_fault(at))
+        return;
     u64 n = (at - WINDOW) / PAGE;
     if (n >= ENTRIES) { /* not the window's: give up */
         for (;;)

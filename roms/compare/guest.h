@@ -2,7 +2,8 @@
  * roms/compare/guest.h - what the parts of the comparison guest share.
  *
  * You are here: main.c (command line, marks, dispatch), cpu.c (work without devices), hardware.c
- * (the PC's chips), paravirt.c (the same work by hypercalls and kvmclock).
+ * (the PC's chips), paravirt.c (the same work by hypercalls and kvmclock), e1000.c and virtio.c
+ * (disk and network by their devices), fork.c.
  */
 #ifndef ROMS_COMPARE_GUEST_H
 #define ROMS_COMPARE_GUEST_H
@@ -19,6 +20,9 @@ enum {
     CHUNKS = 256,      /* the part of the disk that is used: 1 MiB */
     LINE = 64,         /* bytes of a line of console output */
     TICK_NS = 100000,
+    FRAME = 1000,   /* bytes of an Ethernet frame */
+    NET_BATCH = 16, /* frames under way */
+    NET_RING = 32,
 };
 
 /* Each does `count` units and returns a checksum that does not depend on the way. */
@@ -59,7 +63,8 @@ void gate(int vector, void *handler);
 void local_apic(u32 reg, u32 v);
 extern u8 buffer[CHUNK];           /* of disk requests */
 void pattern(u32 chunk);           /* what chunk has on the disk, into the buffer */
-u64 buffer_sum(void);              /* of the buffer's words */
+u64 sum_of(const void *chunk);     /* of CHUNK bytes' words */
+u64 buffer_sum(void);              /* of the buffer's */
 u32 nth_chunk(u32 k);              /* the k-th request goes here: not in order */
 void fill_line(char *line, u32 k); /* LINE bytes */
 extern volatile u32 ticks;
@@ -77,5 +82,22 @@ work_fn hw_disk_read, hw_disk_write, hw_disk_pio, hw_clock, hw_console, hw_timer
 void paravirt_init(void);
 void kvmclock_init(void);
 work_fn pv_disk_read, pv_disk_write, pv_clock, pv_kvmclock, pv_console, pv_timer;
+
+/* e1000.c. pci_find: the slot, function 0; 0: there is none. */
+u32 pci_read(u32 slot, u32 reg);
+void pci_write(u32 slot, u32 reg, u32 v);
+u32 pci_find(u32 vendor, u32 device);
+u8 *net_frame(u32 slot, u32 k); /* the k-th frame, in one of NET_BATCH buffers */
+u64 frame_sum(const u8 *f);
+void e1000_init(void);
+work_fn e1000_network;
+
+/* virtio.c */
+void virtio_init(void);
+work_fn virtio_read, virtio_write, virtio_queued, virtio_network;
+
+/* fork.c */
+int fork_fault(u64 at);
+work_fn work_fork, work_fork_by_call;
 
 #endif

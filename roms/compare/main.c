@@ -1,9 +1,9 @@
 /*
  * roms/compare/main.c - the guest of `trivisor compare`: one kind of work, done one way.
  *
- * What it is: the command line says "WORK COUNT WAY", way being hardware, trv or kvm. The work is
- * done many times: a part of it to warm up, then in turns for the clock and for the ledger of
- * causes. Between them it writes marks to port E9h, and at the end its checksum and the word
+ * What it is: the command line says "WORK COUNT WAY", way being hardware, trv, kvm or virtio. The
+ * work is done many times: a part of it to warm up, then in turns for the clock and for the ledger
+ * of causes. Between them it writes marks to port E9h, and at the end its checksum and the word
  * "done". What it is not: an operating system; nothing is shared between kinds of work but the
  * pattern. Invariant: a checksum depends on WORK and COUNT only, never on the way.
  */
@@ -18,20 +18,25 @@ volatile u32 ticks;
 
 static const struct work {
     const char *name;
-    work_fn *hardware, *trv, *kvm; /* NULL: no way of its own, the hardware's is taken */
+    work_fn *hardware, *trv, *kvm, *virtio; /* NULL: no way of its own, the hardware's is taken */
 } works[] = {
-    {"compute", work_compute, 0, 0},
-    {"syscalls", work_syscalls, 0, 0},
-    {"faults", work_faults, 0, 0},
-    {"switch", work_switch, 0, 0},
-    {"remap", work_remap, work_remap_by_call, 0},
-    {"disk-read", hw_disk_read, pv_disk_read, 0},
-    {"disk-write", hw_disk_write, pv_disk_write, 0},
-    {"disk-pio", hw_disk_pio, pv_disk_read, 0},
-    {"clock", hw_clock, pv_clock, 0},
-    {"kvmclock", hw_clock, 0, pv_kvmclock},
-    {"console", hw_console, pv_console, 0},
-    {"timer", hw_timer, pv_timer, 0},
+    {"compute", work_compute, 0, 0, 0},
+    {"syscalls", work_syscalls, 0, 0, 0},
+    {"faults", work_faults, 0, 0, 0},
+    {"switch", work_switch, 0, 0, 0},
+    {"remap", work_remap, work_remap_by_call, 0, 0},
+    {"disk-read", hw_disk_read, pv_disk_read, 0, 0},
+    {"disk-write", hw_disk_write, pv_disk_write, 0, 0},
+    {"fork", work_fork, work_fork_by_call, 0, 0},
+    {"virtio-read", hw_disk_read, 0, 0, virtio_read},
+    {"virtio-write", hw_disk_write, 0, 0, virtio_write},
+    {"virtio-queue", hw_disk_read, 0, 0, virtio_queued},
+    {"network", e1000_network, 0, 0, virtio_network},
+    {"disk-pio", hw_disk_pio, pv_disk_read, 0, 0},
+    {"clock", hw_clock, pv_clock, 0, 0},
+    {"kvmclock", hw_clock, 0, pv_kvmclock, 0},
+    {"console", hw_console, pv_console, 0, 0},
+    {"timer", hw_timer, pv_timer, 0, 0},
 };
 
 /* ---- what the ways share --------------------------------------------------------------------- */
@@ -42,12 +47,17 @@ void pattern(u32 chunk)
         ((u64 *)buffer)[k] = v = v * 6364136223846793005ul + 1442695040888963407ul;
 }
 
-u64 buffer_sum(void)
+u64 sum_of(const void *chunk)
 {
     u64 sum = 0;
     for (u32 k = 0; k < CHUNK / 8; k += 8)
-        sum = mix(sum, ((u64 *)buffer)[k]);
+        sum = mix(sum, ((const u64 *)chunk)[k]);
     return sum;
+}
+
+u64 buffer_sum(void)
+{
+    return sum_of(buffer);
 }
 
 u32 nth_chunk(u32 k)
@@ -140,17 +150,22 @@ void guest_main(u32 start_info)
         count = count * 10 + (u32)(*p++ - '0');
     p += *p == ' ';
     int trv = word_is(&p, "trv"), kvm = !trv && word_is(&p, "kvm");
+    int virtio = !trv && !kvm && word_is(&p, "virtio");
     if (!w || !count) {
         say("no such work");
         end();
     }
     cpu_init();
     hardware_init();
+    e1000_init();
     if (trv)
         paravirt_init();
     if (kvm)
         kvmclock_init();
-    work_fn *run = trv && w->trv ? w->trv : kvm && w->kvm ? w->kvm : w->hardware;
+    if (virtio)
+        virtio_init();
+    work_fn *own = trv ? w->trv : kvm ? w->kvm : virtio ? w->virtio : 0;
+    work_fn *run = own ? own : w->hardware;
 
     run(count / 4 + 1);
     u64 sum = 0;

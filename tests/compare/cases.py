@@ -15,8 +15,9 @@ import tempfile
 import xml.etree.ElementTree as xml
 
 HOST, USAGE = 4, 2
-WORK = ["compute", "syscalls", "faults", "switch", "remap", "disk-read", "disk-write", "disk-pio",
-        "clock", "kvmclock", "console", "timer"]
+WORK = ["compute", "syscalls", "faults", "switch", "remap", "fork", "disk-read", "disk-write",
+        "disk-pio", "virtio-read", "virtio-write", "virtio-queue", "network", "clock", "kvmclock",
+        "console", "timer"]
 WAYS = ["emulated", "translated", "paravirt"]
 
 
