@@ -46,6 +46,8 @@ struct block_ops {
     enum status (*readv)(struct block *b, u64 off, const struct iovec *iov, int n, u64 len);
     enum status (*writev)(struct block *b, u64 off, const struct iovec *iov, int n, u64 len);
     enum status (*discard)(struct block *b, u64 off, u64 len);
+    /* readv if that needs no waiting for the storage; ST_BUSY: it would, or cannot be known. */
+    enum status (*try_readv)(struct block *b, u64 off, const struct iovec *iov, int n, u64 len);
     /* ST_UNSUP: not that way here; zeros are written then. */
     enum status (*zero)(struct block *b, u64 off, u64 len, bool unmap);
     /* What changes whenever the image's contents do (but by writes that are kept), however they are
@@ -59,6 +61,8 @@ struct block {
     const struct block_ops *ops;
     u64 size; /* bytes; fixed while open */
     bool readonly;
+    bool waits; /* its calls may wait for storage or for another process; any one thread at a time
+                 * may make them, and try_readv a second */
     char name[256]; /* for messages: the file's name */
 };
 
@@ -69,6 +73,8 @@ enum status block_flush(struct block *b);
 /* The same for n segments (1..1024) one after the other; nothing is done when any lies outside. */
 enum status block_readv(struct block *b, u64 off, const struct iovec *iov, int n);
 enum status block_writev(struct block *b, u64 off, const struct iovec *iov, int n);
+/* block_readv() without waiting; ST_BUSY: that cannot be done. The segments may be changed then. */
+enum status block_try_readv(struct block *b, u64 off, const struct iovec *iov, int n);
 /* The bytes are no longer needed: a hint, what they read as afterwards is anything. */
 enum status block_discard(struct block *b, u64 off, u64 len);
 /* The bytes become zeros; unmap: may become a hole in the file. */

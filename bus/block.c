@@ -63,6 +63,16 @@ enum status block_readv(struct block *b, u64 off, const struct iovec *iov, int n
     return st;
 }
 
+enum status block_try_readv(struct block *b, u64 off, const struct iovec *iov, int n)
+{
+    u64 len;
+    if (!b->waits)
+        return block_readv(b, off, iov, n);
+    if (!inside_v(b, off, iov, n, &len))
+        return ST_RANGE;
+    return b->ops->try_readv ? b->ops->try_readv(b, off, iov, n, len) : ST_BUSY;
+}
+
 enum status block_writev(struct block *b, u64 off, const struct iovec *iov, int n)
 {
     enum status st = ST_OK;

@@ -168,6 +168,13 @@ static enum status raw_vector(struct block *b, u64 off, const struct iovec *iov,
     return st;
 }
 
+/* What the host has in memory. */
+static enum status raw_try_readv(struct block *b, u64 off, const struct iovec *iov, int n, u64 len)
+{
+    struct raw *r = (struct raw *)b;
+    return preadv2(r->fd, iov, n, (off_t)off, RWF_NOWAIT) == (ssize_t)len ? ST_OK : ST_BUSY;
+}
+
 static enum status raw_readv(struct block *b, u64 off, const struct iovec *iov, int n, u64 len)
 {
     return raw_vector(b, off, iov, n, len, false);
@@ -234,6 +241,7 @@ static const struct block_ops raw_ops = {
     .flush = raw_flush,
     .close = raw_close,
     .readv = raw_readv,
+    .try_readv = raw_try_readv,
     .writev = raw_writev,
     .discard = raw_discard,
     .zero = raw_zero,
@@ -320,6 +328,7 @@ enum status block_open_raw(const char *path, bool readonly, bool snapshot, struc
                 st = fail(err, ST_NOMEM, "%s: no room for a snapshot of %llu MiB", path,
                           (unsigned long long)(r->b.size / MIB));
         }
+        r->b.waits = !r->over; /* two threads cannot share the overlay */
     }
     if (st) {
         raw_close(&r->b);

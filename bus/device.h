@@ -35,6 +35,10 @@ struct device_ops {
     /* Fields that save, restore, migration and `info` use; ends with FIELD_END. May be NULL. */
     const struct field *state;
 
+    /* Waits for what another thread does for the device, and takes its result: called before fields
+     * or memories are read or written from outside. NULL: nothing is done elsewhere. */
+    void (*quiesce)(struct device *d);
+
     /* After a restore, when the fields of all devices and of the CPU are there and lines are at the
      * levels they had: check and repair what the fields say (they are hostile), recompute caches,
      * re-arm timers, drive irq lines. Returns false to refuse the state. May be NULL. */

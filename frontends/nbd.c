@@ -212,7 +212,8 @@ enum status block_open_nbd(const char *address, bool readonly, struct block **ou
         free(n);
         return st;
     }
-    n->b = (struct block){.ops = &nbd_ops, .size = (u64)size & ~511ull, .readonly = readonly};
+    n->b = (struct block){
+        .ops = &nbd_ops, .size = (u64)size & ~511ull, .readonly = readonly, .waits = true};
     snprintf(n->b.name, sizeof(n->b.name), "%s", address);
     *out = &n->b;
     return ST_OK;

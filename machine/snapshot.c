@@ -7,9 +7,9 @@
  * a file that was made to look right can fail there; then memories and fields go back to what they
  * were, and the machine runs on.
  *
- * Between the run loop's slices nothing is under way: block devices and virtio queues work while
- * the guest waits, network frames are held by chips or by the host's side. So there is nothing to
- * drain.
+ * Between the run loop's slices little is under way: most devices work while the guest waits,
+ * network frames are held by chips or by the host's side. What has a thread of its own (virtio
+ * disks) is waited for first: quiesce().
  *
  * Order: fields of all parts, the board's (time among them), timers, then `loaded` of every chip,
  * the CPU's last: it asks the APIC what is pending, and forgets all that was cached of memory.
@@ -35,6 +35,13 @@ static void hold_time(struct vm *vm, bool hold)
         clock_pause(vm->clk);
     else
         clock_resume(vm->clk);
+}
+
+static void quiesce(struct vm *vm)
+{
+    for (int k = 0; k < vm->n_devices; k++)
+        if (vm->devices[k]->ops->quiesce)
+            vm->devices[k]->ops->quiesce(vm->devices[k]);
 }
 
 static void flush_disks(const struct snap_head *h, struct block *const blocks[])
@@ -82,6 +89,7 @@ static enum status save(struct vm *vm, struct snap_writer *w, const struct snaps
         free(p);
         return w->st = fail(w->err, ST_NOMEM, "out of memory for %s", w->path);
     }
+    quiesce(vm);
     snap_head_fill(vm, h, blocks);
     flush_disks(h, blocks);
     snap_head_fill(vm, h, blocks); /* as they are on the disk now */
@@ -292,6 +300,7 @@ static enum status load(struct vm *vm, struct snap_reader *r, u32 flags)
     if (st == ST_OK)
         st = snap_check_sums(r);
     if (st == ST_OK) {
+        quiesce(vm);
         snap_head_fill(vm, own, blocks);
         st = snap_head_fits(r, h, own, flags);
     }

@@ -131,6 +131,10 @@ void virtio_add_disks(struct vm *vm)
         snprintf(serial, sizeof(serial), "trivisor-%d", k);
         if (d->block)
             vm_place_virtio(vm, virtio_blk_new(&(struct virtio_blk_config){
-                                    d->block, d->serial ? d->serial : serial, MAX(d->queues, 1)}));
+                                    .block = d->block,
+                                    .serial = d->serial ? d->serial : serial,
+                                    .queues = MAX(d->queues, 1),
+                                    /* a machine that repeats itself has one thread */
+                                    .inbox = vm->cfg.icount ? NULL : vm->inbox}));
     }
 }

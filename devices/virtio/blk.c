@@ -4,10 +4,16 @@
  * What it is: read, write, flush, discard, write-zeroes, get-id on one image, any number of
  * queues. What it is not: secure erase, zones, life time; SCSI commands of before 1.0.
  *
+ * Threads: queues and registers are the VM's thread's. A request that may have to wait is run by
+ * the disk's worker, which touches the image and the request's own segments and nothing else; its
+ * end comes back to the VM's thread. Reads of what the host has cached, and everything on an image
+ * in memory, are served inside the kick, because handing one over costs more than it takes.
+ *
  * Invariants: sectors and lengths are checked before block_*() sees them, and it checks again. A
- * request that was taken is given back before notify() returns. With VIRTIO_BLK_F_FLUSH what the
- * driver wrote is durable once a later flush succeeded; a driver without it gets every write
- * durable before the write is reported done.
+ * request that was taken is given back, or was of a queue that has been stopped since. With
+ * VIRTIO_BLK_F_FLUSH what the driver was told is written is durable once a later flush succeeded
+ * (one worker, in order); a driver without it gets every write durable before it is reported done.
+ * Nothing is under way after a reset, quiesce() or destroy().
  *
  * Manual: VIRTIO 1.2, section 5.2.
  */
@@ -15,6 +21,7 @@
 #include "base/bits.h"
 #include "base/log.h"
 #include "bus/backend.h"
+#include "bus/worker.h"
 #include "devices/virtio/virtio.h"
 
 #include <stdlib.h>
@@ -36,13 +43,31 @@ enum { CONFIG_SIZE = 60, RING = 256 };
 /* One discard costs the host little; one write of zeros may cost as many bytes written. */
 enum { MAX_DISCARD = 1 << 22, MAX_ZERO = 1 << 16 };
 enum { RANGE_UNMAP = 1 };
+enum { IN_FLIGHT = 64 };
+
+/* One request, from its queue to its end. */
+struct request {
+    struct job job; /* first */
+    struct virtio_blk *s;
+    struct request *next_free;
+    int queue;
+    u32 epoch; /* of the queue when it was taken */
+    u32 type;
+    u64 sector;
+    bool durable; /* a write is, when it is reported done */
+    bool may_discard, may_zero;
+    u8 status;
+    struct virtq_elem e;
+    struct iovec data[VIRTQ_SEGS];
+};
 
 struct virtio_blk {
     struct virtio_dev v;
     struct block *block;
     char serial[ID_SIZE + 1];
-    struct virtq_elem req;
-    struct iovec data[VIRTQ_SEGS];
+    struct worker *worker; /* NULL: none is needed */
+    struct request *free;  /* made so far and not under way */
+    int made, under_way;
 };
 
 static void blk_config(struct virtio_dev *v, u8 *cfg)
@@ -75,29 +100,40 @@ static bool place(const struct virtio_blk *s, u64 sector, u64 bytes, u64 *off)
     return true;
 }
 
-static u8 transfer(struct virtio_blk *s, u64 sector, bool write)
+/* wait: false, and it cannot be done at once: false is returned. */
+static bool transfer(struct request *r, bool write, bool wait)
 {
-    struct virtq_elem *e = &s->req;
+    struct virtio_blk *s = r->s;
+    struct virtq_elem *e = &r->e;
     u64 len = write ? e->out_len - HEADER : e->in_len - 1, off;
-    int n;
+    enum status st;
 
-    if (!place(s, sector, len, &off))
-        return S_IOERR;
-    if (!write) {
-        n = virtq_slice(e->in, e->n_in, 0, len, s->data);
-        return result(block_readv(s->block, off, s->data, n));
+    r->status = S_IOERR;
+    if (!place(s, r->sector, len, &off))
+        return true;
+    if (write) {
+        if (!wait)
+            return false;
+        int n = virtq_slice(e->iov, e->n_out, HEADER, len, r->data);
+        st = block_writev(s->block, off, r->data, n);
+        if (st == ST_OK && r->durable)
+            st = block_flush(s->block);
+    } else {
+        int n = virtq_slice(e->in, e->n_in, 0, len, r->data);
+        st = wait ? block_readv(s->block, off, r->data, n)
+                  : block_try_readv(s->block, off, r->data, n);
+        if (st == ST_BUSY && !wait)
+            return false;
     }
-    n = virtq_slice(e->iov, e->n_out, HEADER, len, s->data);
-    enum status st = block_writev(s->block, off, s->data, n);
-    if (st == ST_OK && !virtio_has(&s->v, F_FLUSH))
-        st = block_flush(s->block);
-    return result(st);
+    r->status = result(st);
+    return true;
 }
 
 /* Discard and write-zeroes: a list of ranges. All are looked at before the first is acted on. */
-static u8 ranges(struct virtio_blk *s, bool zero)
+static u8 ranges(struct request *r, bool zero)
 {
-    struct virtq_elem *e = &s->req;
+    struct virtio_blk *s = r->s;
+    struct virtq_elem *e = &r->e;
     u64 len = e->out_len - HEADER, off;
     u8 list[MAX_RANGES * RANGE_SIZE];
 
@@ -117,7 +153,7 @@ static u8 ranges(struct virtio_blk *s, bool zero)
         off = ld_u64(p) * SECTOR;
         enum status st = zero ? block_zero(s->block, off, bytes, ld_u32(p + 12) & RANGE_UNMAP)
                               : block_discard(s->block, off, bytes);
-        if (st == ST_OK && zero && !virtio_has(&s->v, F_FLUSH))
+        if (st == ST_OK && zero && r->durable)
             st = block_flush(s->block);
         if (st != ST_OK)
             return S_IOERR;
@@ -125,58 +161,172 @@ static u8 ranges(struct virtio_blk *s, bool zero)
     return S_OK;
 }
 
-static u8 get_id(struct virtio_blk *s)
+static u8 get_id(struct request *r)
 {
     char id[ID_SIZE];
-    if (s->req.in_len < ID_SIZE + 1)
+    if (r->e.in_len < ID_SIZE + 1)
         return S_IOERR;
-    memcpy(id, s->serial, ID_SIZE);
-    virtq_write(&s->req, 0, id, ID_SIZE);
+    memcpy(id, r->s->serial, ID_SIZE);
+    virtq_write(&r->e, 0, id, ID_SIZE);
     return S_OK;
 }
 
-static u8 serve(struct virtio_blk *s)
+/* False: it must wait, and was not done (wait is false). */
+static bool serve(struct request *r, bool wait)
 {
-    u8 header[HEADER];
-    virtq_read(&s->req, 0, header, HEADER);
-    u64 sector = ld_u64(header + 8);
-    switch (ld_u32(header)) {
+    switch (r->type) {
     case T_IN:
-        return transfer(s, sector, false);
     case T_OUT:
-        return transfer(s, sector, true);
-    case T_FLUSH:
-        return result(block_flush(s->block));
+        return transfer(r, r->type == T_OUT, wait);
     case T_GET_ID:
-        return get_id(s);
+        r->status = get_id(r);
+        return true;
+    case T_FLUSH:
+        if (wait)
+            r->status = result(block_flush(r->s->block));
+        return wait;
     case T_DISCARD:
-        return virtio_has(&s->v, F_DISCARD) ? ranges(s, false) : S_UNSUPP;
     case T_ZERO:
-        return virtio_has(&s->v, F_ZERO) ? ranges(s, true) : S_UNSUPP;
+        r->status = S_UNSUPP;
+        if (!(r->type == T_ZERO ? r->may_zero : r->may_discard))
+            return true;
+        if (wait)
+            r->status = ranges(r, r->type == T_ZERO);
+        return wait;
     default:
-        return S_UNSUPP;
+        r->status = S_UNSUPP;
+        return true;
     }
+}
+
+/* ---- a request's life --------------------------------------------------------------------------
+ */
+static void on_done(struct job *j);
+
+static void on_worker(struct job *j)
+{
+    serve((struct request *)j, true);
+}
+
+/* NULL: as many as may be are under way. */
+static struct request *new_request(struct virtio_blk *s)
+{
+    struct request *r = s->free;
+    if (r) {
+        s->free = r->next_free;
+        return r;
+    }
+    if (s->made == IN_FLIGHT)
+        return NULL;
+    r = malloc(sizeof(*r));
+    CHECK(r || s->made); /* the first is made with the device */
+    if (!r)
+        return NULL;
+    s->made++;
+    r->s = s;
+    r->job = (struct job){.run = on_worker, .done = on_done};
+    return r;
+}
+
+static void free_request(struct request *r)
+{
+    r->next_free = r->s->free;
+    r->s->free = r;
+}
+
+static void finish(struct request *r)
+{
+    struct virtqueue *vq = &r->s->v.vq[r->queue];
+    virtq_write(&r->e, r->e.in_len - 1, &r->status, 1);
+    if (r->epoch == vq->epoch)
+        virtq_push(vq, &r->e, r->e.in_len);
+    else
+        virtq_drop(&r->e, r->e.in_len);
+    free_request(r);
 }
 
 static void blk_notify(struct virtio_dev *v, int q)
 {
     struct virtio_blk *s = (struct virtio_blk *)v;
     struct virtqueue *vq = &v->vq[q];
-    while (virtq_pop(vq, &s->req)) {
-        if (s->req.out_len < HEADER || !s->req.in_len) {
+    struct request *r;
+    while ((r = new_request(s))) {
+        u8 header[HEADER];
+        if (!virtq_pop(vq, &r->e)) {
+            free_request(r);
+            break;
+        }
+        if (r->e.out_len < HEADER || !r->e.in_len) {
+            free_request(r);
             virtio_broken(v, "a request without its header or its status");
             return;
         }
-        u8 status = serve(s);
-        virtq_write(&s->req, s->req.in_len - 1, &status, 1);
-        virtq_push(vq, &s->req, s->req.in_len);
+        virtq_read(&r->e, 0, header, HEADER);
+        r->type = ld_u32(header);
+        r->sector = ld_u64(header + 8);
+        r->queue = q;
+        r->epoch = vq->epoch;
+        r->durable = !virtio_has(v, F_FLUSH);
+        r->may_discard = virtio_has(v, F_DISCARD);
+        r->may_zero = virtio_has(v, F_ZERO);
+        if (serve(r, !s->worker)) {
+            finish(r);
+        } else {
+            s->under_way++;
+            worker_submit(s->worker, &r->job);
+        }
     }
     virtq_notify(vq);
+}
+
+static void on_done(struct job *j)
+{
+    struct request *r = (struct request *)j;
+    struct virtio_blk *s = r->s;
+    int q = r->queue;
+    bool all_busy = !s->free;
+    s->under_way--;
+    finish(r);
+    virtq_notify(&s->v.vq[q]);
+    for (int k = 0; all_busy && k < s->v.queues; k++) /* some may have been left in the queues */
+        if (virtq_pending(&s->v.vq[k]))
+            blk_notify(&s->v, k);
+}
+
+static void blk_quiesce(struct device *d)
+{
+    struct virtio_blk *s = (struct virtio_blk *)d;
+    if (s->worker)
+        worker_finish(s->worker);
+}
+
+/* The queues have been stopped: what is under way comes to nothing, but is waited for. */
+static void blk_reset(struct virtio_dev *v)
+{
+    for (int q = 0; q < v->queues; q++)
+        v->vq[q].epoch++;
+    blk_quiesce(&v->dev);
+}
+
+static bool blk_loaded(struct device *d)
+{
+    blk_reset((struct virtio_dev *)d);
+    return virtio_dev_loaded(d);
 }
 
 static void blk_destroy(struct device *d)
 {
     struct virtio_blk *s = (struct virtio_blk *)d;
+    for (int q = 0; q < s->v.queues; q++) {
+        s->v.regs[q].ready = false; /* no more are taken */
+        s->v.vq[q].epoch++;
+    }
+    worker_free(s->worker);
+    while (s->free) {
+        struct request *r = s->free;
+        s->free = r->next_free;
+        free(r);
+    }
     block_close(s->block);
     free(s);
 }
@@ -187,7 +337,8 @@ static const struct device_ops blk_dev_ops = {
     .name = "virtio-blk",
     .reset = virtio_dev_reset,
     .state = blk_state,
-    .loaded = virtio_dev_loaded,
+    .quiesce = blk_quiesce,
+    .loaded = blk_loaded,
     .destroy = blk_destroy,
 };
 
@@ -196,6 +347,7 @@ static const struct virtio_dev_ops blk_ops = {
     .config_size = CONFIG_SIZE,
     .pci_class = 0x010000,
     .config = blk_config,
+    .reset = blk_reset,
     .notify = blk_notify,
 };
 
@@ -205,6 +357,9 @@ struct virtio_dev *virtio_blk_new(const struct virtio_blk_config *c)
     CHECK(s && c->queues >= 1 && c->queues <= VIRTIO_BLK_QUEUES);
     virtio_init(&s->v, &blk_dev_ops, &blk_ops, c->queues, RING);
     s->block = c->block;
+    free_request(new_request(s));
+    if (c->inbox && c->block->waits)
+        s->worker = worker_new(c->inbox); /* none: as without an inbox */
     if (c->serial)
         strncpy(s->serial, c->serial, ID_SIZE);
     s->v.offered |= BIT64(F_SEG_MAX) | BIT64(F_BLK_SIZE) | BIT64(F_FLUSH);

@@ -27,7 +27,7 @@ void virtio_init(struct virtio_dev *v, const struct device_ops *dev_ops,
     v->offered =
         BIT64(VIRTIO_F_VERSION_1) | BIT64(VIRTIO_F_INDIRECT_DESC) | BIT64(VIRTIO_F_EVENT_IDX);
     for (int q = 0; q < VIRTIO_QUEUES; q++) {
-        v->vq[q] = (struct virtqueue){v, &v->regs[q], q};
+        v->vq[q] = (struct virtqueue){.dev = v, .r = &v->regs[q], .index = q};
         v->regs[q].size = queue_max;
     }
 }
@@ -154,6 +154,7 @@ void virtq_enable(struct virtio_dev *v, u32 q, bool on)
         return;
     }
     r->ready = on;
+    v->vq[q].epoch++;
     r->last_avail = r->used_idx = r->signalled = 0;
     r->signalled_valid = false;
 }

@@ -119,6 +119,7 @@ struct virtqueue {
     struct virtio_dev *dev;
     struct virtq_regs *r;
     int index;
+    u32 epoch; /* counts up when the queue starts or stops: requests taken before are void */
 };
 
 struct virtio_dev {
@@ -197,6 +198,8 @@ void virtq_unpop(struct virtqueue *vq);
 /* Gives a request back. written: bytes from the start of the `in` segments that the device may have
  * written; they are marked dirty, so do this for all writes. Any order of requests. */
 void virtq_push(struct virtqueue *vq, const struct virtq_elem *e, u64 written);
+/* The same for a request of an epoch that is over: only what was written is noted. */
+void virtq_drop(const struct virtq_elem *e, u64 written);
 /* Interrupts the driver if there is something pushed that it wants to hear of. */
 void virtq_notify(struct virtqueue *vq);
 /* Whether a request is waiting (without taking it). */

@@ -233,6 +233,11 @@ void virtq_push(struct virtqueue *vq, const struct virtq_elem *e, u64 written)
     ram_note_write(ram, off + 2, 2);
 }
 
+void virtq_drop(const struct virtq_elem *e, u64 written)
+{
+    note_written(e, written);
+}
+
 void virtq_notify(struct virtqueue *vq)
 {
     struct virtq_regs *r = vq->r;
