@@ -92,20 +92,50 @@ static u32 halt(struct trv *t)
     return 0;
 }
 
-/* All entries are looked at before the first is written. */
+/* The page of RAM that page table entries are in: a batch seldom has more than a few. */
+struct table_page {
+    gpa page;
+    hva p; /* NULL: none yet */
+    struct ram *ram;
+    u64 off;
+};
+
+static bool table_page(struct space *mem, gpa addr, struct table_page *t)
+{
+    gpa page = addr & PAGE_MASK;
+    if (!t->p || t->page != page) {
+        t->p = space_ram_ptr(mem, page, PAGE_SIZE, &t->ram, &t->off);
+        t->page = page;
+    }
+    return t->p != NULL;
+}
+
+/* All entries are looked at before the first is written. An entry that was not present, or stays as
+ * it is, has not been cached (SDM vol. 3, 4.10.2.3), so nothing need be flushed for it. For others
+ * the linear address is not known: all are flushed, but for global ones if there are none. */
 static u32 mmu_update(struct trv *t, u32 at, u32 n)
 {
+    const u64 present = 1 | 1ull << 32; /* also of the second of two 32-bit entries */
     struct trv_mmu_entry e[TRV_MMU_MAX];
+    struct table_page t1 = {0}, t2 = {0};
+    bool stale = false;
     if (n > TRV_MMU_MAX)
         return TRV_E_ARGUMENT;
     if (!guest_ram_read(t->w.mem, at, e, n * sizeof(e[0])))
         return TRV_E_ADDRESS;
     for (u32 k = 0; k < n; k++)
-        if ((e[k].address & 7) || !guest_ram_ok(t->w.mem, e[k].address, 8))
+        if ((e[k].address & 7) || !table_page(t->w.mem, e[k].address, &t1))
             return TRV_E_ADDRESS;
-    for (u32 k = 0; k < n; k++)
-        guest_ram_write(t->w.mem, e[k].address, &e[k].value, 8);
-    mmu_flush_all(&t->w.cpu->mmu);
+    for (u32 k = 0; k < n && table_page(t->w.mem, e[k].address, &t2); k++) {
+        u64 in_page = e[k].address & ~PAGE_MASK, was = ld_u64(t2.p + in_page);
+        stale |= (was & present) && was != e[k].value;
+        st_u64(t2.p + in_page, e[k].value);
+        ram_note_write(t2.ram, t2.off + in_page, sizeof(u64));
+    }
+    if (stale && (t->w.cpu->cr4 & CR4_PGE))
+        mmu_flush_all(&t->w.cpu->mmu);
+    else if (stale)
+        mmu_flush_nonglobal(&t->w.cpu->mmu);
     return n;
 }
 

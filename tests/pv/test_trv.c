@@ -299,3 +299,39 @@ Test(trv, mmu_update)
     cr_expect_eq(hypercall(&t, TRV_MMU_UPDATE, 0xfffffff0, 2, 0), TRV_E_ADDRESS);
     trv_rig_free(&t);
 }
+
+/* Whether a read through the linear address sees the page that the table has now: 32-bit paging,
+ * two entries a call. */
+Test(trv, mmu_update_flushes_what_was_there)
+{
+    enum { DIRECTORY = 0x20000, TABLE = 0x21000, A = 0x30000, B = 0x31000, LOAD = 0x6000a0 };
+    static const struct {
+        u32 page;
+        char sees;
+        bool global;
+    } step[] = {{A, 'a', true}, {B, 'b', true}, {A, 'a', false}, {B, 'b', false}, {A, 'a', true}};
+    for (int round = 0; round < 4; round++) {
+        bool pge = round & 1, upper = round & 2; /* half of the eight bytes; the other is 0 */
+        struct trv_rig t;
+        trv_rig(&t);
+        struct cpu *c = t.r.cpu;
+        st_u32(at(&t, DIRECTORY), TABLE | 3);
+        for (u32 k = 0; k < 256; k++)
+            st_u32(at(&t, TABLE + k * 4), k == 6 || k == 7 ? 0 : k << 12 | 3);
+        *at(&t, A) = 'a';
+        *at(&t, B) = 'b';
+        c->cr3 = DIRECTORY;
+        c->cr4 |= pge ? CR4_PGE : 0;
+        c->cr0 |= CR0_PG | CR0_PE;
+        cpu_state_written(c, true);
+        for (size_t k = 0; k < ARRAY_LEN(step); k++) {
+            u32 entry = step[k].page | 3 | (step[k].global ? 0x100 : 0);
+            struct trv_mmu_entry e = {TABLE + 6 * 4, (u64)entry << (upper ? 32 : 0)};
+            memcpy(at(&t, RIG_PAGE), &e, sizeof(e));
+            cr_assert_eq(hypercall(&t, TRV_MMU_UPDATE, RIG_PAGE, 1, 0), 1);
+            rig_step(&t.r, upper ? LOAD + 0x100000 : LOAD); /* mov al, [6000h] or [7000h] */
+            cr_expect_eq((char)c->gpr[RAX], step[k].sees, "round %d, step %zu", round, k);
+        }
+        trv_rig_free(&t);
+    }
+}
