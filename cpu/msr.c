@@ -236,7 +236,7 @@ static bool apic_base_valid(const struct cpu *cpu, u64 v)
 
 static void move_tsc(struct cpu *cpu, i64 by)
 {
-    cpu->tsc_offset += by;
+    cpu->tsc_offset = (i64)((u64)cpu->tsc_offset + (u64)by); /* the guest chose it: wraps */
     if (cpu->pv_tsc_moved)
         cpu->pv_tsc_moved(cpu->pv_ctx);
 }
