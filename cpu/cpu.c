@@ -133,6 +133,8 @@ void cpu_reset(struct cpu *cpu, bool init)
     }
     if (cpu->lapic)
         lapic_reset(cpu->lapic);
+    if (init && cpu->pv_init)
+        cpu->pv_init(cpu->pv_ctx);
     cpu_sync(cpu);
 }
 

@@ -308,6 +308,7 @@ struct cpu {
     bool (*pv_rdmsr)(void *ctx, u32 msr, u64 *v);
     bool (*pv_wrmsr)(void *ctx, u32 msr, u64 v);
     void (*pv_tsc_moved)(void *ctx); /* tsc_offset changed; NULL: nobody cares */
+    void (*pv_init)(void *ctx);      /* INIT without a reset; NULL: nobody cares */
     /* Interrupts may be ended without the EOI register. Lend: the one just accepted may be; false:
      * the guest was not told so. Reclaim: no longer; true: the guest has ended it. NULL: no way. */
     bool (*pv_lend_eoi)(void *ctx);

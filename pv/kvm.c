@@ -187,14 +187,23 @@ static bool kvm_hypercall(void *ctx, struct cpu *cpu)
 }
 
 /* ---- life ----------------------------------------------------------------------------------- */
-static void reset(struct device *d)
+/* The processor's own part, which INIT takes back too: the machine's wall clock and the choice of
+ * polling outlive it, as under Linux. */
+static void init(void *ctx)
 {
-    struct kvm *k = container_of(d, struct kvm, dev);
-    k->wall_clock = k->system_time = k->steal_time = k->eoi = 0;
-    k->poll_control = 1;
+    struct kvm *k = ctx;
+    k->system_time = k->steal_time = k->eoi = 0;
     k->lent = k->settled = k->ended = false;
     k->stolen_seen = k->steal_at = 0;
     k->w.cpu->unhalted = false;
+}
+
+static void reset(struct device *d)
+{
+    struct kvm *k = container_of(d, struct kvm, dev);
+    init(k);
+    k->wall_clock = 0;
+    k->poll_control = 1;
 }
 
 /* What the guest's WRMSR would have refused is refused here. */
@@ -244,6 +253,7 @@ struct device *kvm_new(const struct kvm_wires *w)
     cpu->pv_rdmsr = kvm_rdmsr;
     cpu->pv_wrmsr = kvm_wrmsr;
     cpu->pv_tsc_moved = kvm_tsc_moved;
+    cpu->pv_init = init;
     cpu->pv_lend_eoi = kvm_eoi_lend;
     cpu->pv_reclaim_eoi = kvm_eoi_reclaim;
     cpu->pv_ctx = k;

@@ -183,7 +183,7 @@ static enum status run(struct session *s, const struct measure_config *c, struct
                        struct error *err)
 {
     struct block *disk = block_new_mem(DISK);
-    bool trv = !strcmp(c->pv, "trv"), virtio = !strcmp(c->pv, "virtio");
+    bool trv = !strcmp(c->how, "trv"), virtio = !strcmp(c->how, "virtio");
     if (!disk)
         return fail(err, ST_NOMEM, "out of memory");
     if (trv)
@@ -213,7 +213,7 @@ static enum status run(struct session *s, const struct measure_config *c, struct
 enum status measure(const struct measure_config *c, struct measured *out, struct error *err)
 {
     static const u8 mac[6] = {0x52, 0x54, 0, 0x12, 0x34, 0x56};
-    bool virtio = !strcmp(c->pv, "virtio");
+    bool virtio = !strcmp(c->how, "virtio");
     struct vm_config cfg;
     struct error why = {{0}};
     char path[64], append[64];
@@ -235,7 +235,7 @@ enum status measure(const struct measure_config *c, struct measured *out, struct
     snprintf(append, sizeof(append), "%s %u %s", c->w->name, c->count, c->how);
     vm_config_init(&cfg);
     cfg.engine = c->engine;
-    cfg.pv = virtio ? "none" : c->pv;
+    cfg.pv = strcmp(c->pv, "virtio") ? c->pv : "none";
     cfg.ram_size = RAM;
     cfg.vgabios_path = "";
     cfg.kernel_path = path;

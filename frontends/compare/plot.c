@@ -102,7 +102,7 @@ bool plot_write(FILE *f, const struct result *r, int n)
     static const char *const keys[N_WAYS] = {"#7d7869", "#3f6fa8", "#3f8a45"};
     static const char *const texts[N_WAYS] = {"emulated: interpreter, PC hardware",
                                               "translated: the same hardware",
-                                              "paravirt: translator, hypercalls"};
+                                              "paravirt: hypercalls, virtio"};
     struct scale s = find_scale(r, n);
     int bottom = HEAD + n * GROUP;
     fprintf(f,

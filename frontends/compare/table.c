@@ -40,7 +40,7 @@ static void row(FILE *f, const struct result *r, enum way w)
 {
     const struct measured *m = &r->way[w];
     u64 gain = gain_percent(r, w);
-    fprintf(f, "%-10s %-10s %8" PRIu64 ".%02u", w ? "" : r->w->name, way_names[w],
+    fprintf(f, "%-12s %-10s %8" PRIu64 ".%02u", w ? "" : r->w->name, way_names[w],
             m->cpu_ns / 1000000, (unsigned)(m->cpu_ns / 10000 % 100));
     if (w)
         fprintf(f, " %5" PRIu64 ".%02ux", gain / 100, (unsigned)(gain % 100));
@@ -88,7 +88,7 @@ static void verdict(FILE *f, const struct result *r)
         return;
     causes(without, sizeof(without), r, hw);
     causes(with, sizeof(with), r, pv);
-    fprintf(f, "           ");
+    fprintf(f, "             ");
     if (!pv->own_way)
         fprintf(f, "PV has no way of its own, gains nothing");
     else if (gain >= LOSES_BELOW && gain < GAINS_FROM)
@@ -107,7 +107,7 @@ void table_print(FILE *f, const struct result *r, int n)
     fprintf(f,
             "ms: CPU time of the machine's thread. gain: over the line above. N @C: N exits, each "
             "of C ns.\n\n");
-    fprintf(f, "%-10s %-10s %11s %9s %11s %17s %17s %17s %17s\n", "work", "way", "ms", "gain",
+    fprintf(f, "%-12s %-10s %11s %9s %11s %17s %17s %17s %17s\n", "work", "way", "ms", "gain",
             "instrs", "device accesses", "faults", "interrupts", "hypercalls");
     for (int k = 0; k < n; k++) {
         fprintf(f, "-- %u %s: %s%s%s\n", r[k].count, r[k].w->unit, r[k].w->hardware,

@@ -75,7 +75,8 @@ def case_same_code(b):
 def case_exits(b):
     """Exits by cause are what the work must take."""
     ways, _ = b.json("compute:10", "faults:600", "disk-read:10", "disk-pio:4", "clock:100",
-                     "kvmclock:100", "console:20", "timer:5", "remap:7")
+                     "kvmclock:100", "console:20", "timer:5", "remap:7", "fork:3",
+                     "virtio-read:10", "virtio-queue:64", "network:64")
 
     def n(work, way, cause):
         return ways[work][way]["exits"][cause]["n"]
@@ -95,6 +96,13 @@ def case_exits(b):
     need(n("console", "paravirt", "hypercall") == 20, ways["console"])
     need(n("clock", "paravirt", "hypercall") == 100, ways["clock"])
     need(n("remap", "paravirt", "hypercall") == 7, ways["remap"])
+    need(n("fork", "paravirt", "hypercall") == 6, ways["fork"])
+    need(all(n("fork", way, "page_fault") == 3 * 32 for way in WAYS), ways["fork"])
+    need(n("virtio-read", "paravirt", "mmio") == 10, ways["virtio-read"])
+    need(n("virtio-read", "translated", "port") >= 180, ways["virtio-read"])
+    need(n("virtio-queue", "paravirt", "mmio") == 4, ways["virtio-queue"])
+    need(n("network", "paravirt", "port") <= 1, ways["network"])
+    need(n("network", "translated", "port") >= 4 * 2, ways["network"])
     need(n("kvmclock", "paravirt", "hypercall") == 0, ways["kvmclock"])
     need(n("timer", "paravirt", "hypercall") >= 10, ways["timer"])
     for work in ("disk-read", "disk-pio", "console", "kvmclock"):
@@ -123,7 +131,11 @@ def case_personalities(b):
     need(ways["console"]["paravirt"]["pv"] == "kvm", ways)
     need(not ways["console"]["paravirt"]["own_way"], ways)
     need(ways["kvmclock"]["paravirt"]["own_way"], ways)
-    ways, _ = b.json("--pv", "trv", "console:5", "kvmclock:50")
+    ways, _ = b.json("--pv", "virtio", "disk-read:5", "virtio-read:5")
+    need(not ways["disk-read"]["paravirt"]["own_way"], ways)
+    need(ways["virtio-read"]["paravirt"]["own_way"], ways)
+    ways, _ = b.json("--pv", "trv", "console:5", "kvmclock:50", "virtio-read:5", "network:5")
+    need(not ways["network"]["paravirt"]["own_way"], ways)
     need(ways["console"]["paravirt"]["own_way"], ways)
     need(not ways["kvmclock"]["paravirt"]["own_way"], ways)
 

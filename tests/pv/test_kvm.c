@@ -372,3 +372,25 @@ Test(kvm, reset_takes_all_back)
     cr_expect_eq(v, 1);
     kvm_rig_free(&k);
 }
+
+/* INIT takes back what is the processor's own, and leaves what is the machine's. */
+Test(kvm, init_takes_the_processors_part_back)
+{
+    struct kvm_rig k;
+    u64 v;
+    kvm_rig(&k);
+    cr_assert(rig_wrmsr(&k.r, TIME, RIG_PAGE | 1));
+    cr_assert(rig_wrmsr(&k.r, POLL, 0));
+    cpu_reset(k.r.cpu, true);
+    cpu_set_seg(k.r.cpu, SEG_CS, 0, 0, 0xffff, 0x9b);
+    k.r.cpu->gpr[RSP] = 0x7000;
+    cpu_sync(k.r.cpu);
+    memset(at(&k, RIG_PAGE), 0, 64);
+    cr_assert(rig_wrmsr(&k.r, 0x10, 5));
+    cr_expect_eq(ld_u64(at(&k, RIG_PAGE)), 0, "nobody asked for the time any more");
+    cr_assert(rig_rdmsr(&k.r, TIME, &v));
+    cr_expect_eq(v, 0);
+    cr_assert(rig_rdmsr(&k.r, POLL, &v));
+    cr_expect_eq(v, 0, "the choice stays");
+    kvm_rig_free(&k);
+}

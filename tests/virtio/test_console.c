@@ -172,6 +172,34 @@ Test(virtio_console, sizes)
     rig_free(&r);
 }
 
+/* A size after the console is known to the driver: Linux up to 6.14 reads rows, then columns. */
+Test(virtio_console, a_size_as_a_message)
+{
+    enum { RESIZE = 5 };
+    struct rig r;
+    struct host h[2];
+    u32 len = 0;
+    bool found = false;
+    setup(&r, h, ~0ull);
+    say(&r, 0, READY, 1);
+    say(&r, 0, PORT_READY, 1);
+    say(&r, 1, PORT_READY, 1);
+    say(&r, 0, OPEN, 1);
+    virtio_console_resize(r.v, 132, 50);
+    u64 at = rig_alloc(&r, 64);
+    for (int k = 0; k < 12 && !found; k++) {
+        rig_add(&r, CTL_RX, &(struct seg){at, 64, true}, 1);
+        rig_kick(&r, CTL_RX);
+        cr_assert(rig_used(&r, CTL_RX, NULL, &len), "the message does not come");
+        found = ld_u16(rig_ptr(&r, at) + 4) == RESIZE;
+    }
+    cr_assert_eq(len, 12);
+    cr_expect_eq(ld_u32(rig_ptr(&r, at)), 0, "the console's port");
+    cr_expect_eq(ld_u16(rig_ptr(&r, at) + 8), 50, "rows");
+    cr_expect_eq(ld_u16(rig_ptr(&r, at) + 10), 132, "columns");
+    rig_free(&r);
+}
+
 Test(virtio_console, hostile_saved_state)
 {
     struct rig r;
