@@ -154,7 +154,7 @@ static struct virtio_dev *make(struct run *r, int device, int how)
     case BLK:
         b = block_new_mem(128 * 1024);
         b->readonly = how & READONLY;
-        return virtio_blk_new(&(struct virtio_blk_config){b, "x", 2});
+        return virtio_blk_new(&(struct virtio_blk_config){.block = b, .serial = "x", .queues = 2});
     case RNG:
         return virtio_rng_new(true);
     case CONSOLE:

@@ -65,7 +65,8 @@ static struct counted *setup_as(struct rig *r, u64 features, bool readonly, int 
         block_write(c->mem, (u64)k * 512, sector, 512);
     }
     c->b.readonly = readonly;
-    rig_init(r, virtio_blk_new(&(struct virtio_blk_config){&c->b, "serial", queues}));
+    rig_init(r, virtio_blk_new(&(struct virtio_blk_config){
+                    .block = &c->b, .serial = "serial", .queues = queues}));
     rig_start(r, features);
     return c;
 }

@@ -107,7 +107,8 @@ static u32 find_cap(struct pci *p, u8 type)
 Test(virtio_pci, what_a_driver_finds)
 {
     struct pci p;
-    pci_setup(&p, virtio_blk_new(&(struct virtio_blk_config){block_new_mem(MIB), NULL, 3}));
+    pci_setup(
+        &p, virtio_blk_new(&(struct virtio_blk_config){.block = block_new_mem(MIB), .queues = 3}));
     cr_assert_eq(pci_config_read(p.f, 0, 4), 0x10011af4);
     cr_assert_eq(pci_config_read(p.f, 0x2c, 4), 0x00021af4);
     static const u32 at[] = {0, 0, 0x3000, 0x1000, 0x2000};
@@ -209,7 +210,8 @@ static u32 window(struct pci *p, u32 at, int len, bool write, u32 val)
 Test(virtio_pci, window_in_configuration_space)
 {
     struct pci p;
-    pci_setup(&p, virtio_blk_new(&(struct virtio_blk_config){block_new_mem(MIB), NULL, 3}));
+    pci_setup(
+        &p, virtio_blk_new(&(struct virtio_blk_config){.block = block_new_mem(MIB), .queues = 3}));
     cr_assert_eq(window(&p, 0x2000, 4, false, 0), MIB / 512);
     cr_assert_eq(window(&p, 18, 2, false, 0), 3);
     window(&p, 20, 1, true, 3);
@@ -236,7 +238,8 @@ static void out(struct pci *p, u32 off, u32 val, int size)
 Test(virtio_pci, legacy)
 {
     struct pci p;
-    pci_setup(&p, virtio_blk_new(&(struct virtio_blk_config){block_new_mem(MIB), NULL, 1}));
+    pci_setup(
+        &p, virtio_blk_new(&(struct virtio_blk_config){.block = block_new_mem(MIB), .queues = 1}));
     out(&p, 18, 0, 1);
     out(&p, 18, 3, 1);
     cr_assert(in(&p, 0, 4) & 1 << 2, "SEG_MAX");
