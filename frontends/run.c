@@ -255,7 +255,7 @@ static enum status hear(struct session *s, struct error *err)
     bool usual = spec.kind == AUDIO_USUAL;
     struct error why;
     if (usual)
-        spec.kind = s->window ? AUDIO_SDL : AUDIO_NONE;
+        spec.kind = s->window && audio_likely() ? AUDIO_SDL : AUDIO_NONE;
     enum status st = audio_open(&spec, &s->audio, &why);
     if (st && usual)
         log_info("%s: no sound", why.msg);

@@ -4,7 +4,9 @@
 #include "frontends/audio/audio_priv.h"
 #include "frontends/cli_priv.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { LATENCY_LEAST = 20, LATENCY_MOST = 500 };
 
@@ -39,6 +41,19 @@ enum status audio_parse(const char *text, struct audio_spec *out, struct error *
         return fail(err, ST_INVAL, "no sound output '%s' (did you mean '%s'?)", text, near);
     return fail(err, ST_INVAL, "no sound output '%s': wants none, sdl[,latency=MS] or wav:FILE",
                 text);
+}
+
+bool audio_likely(void)
+{
+    const char *run = getenv("XDG_RUNTIME_DIR");
+    char path[512];
+    if (getenv("SDL_AUDIODRIVER") || getenv("PULSE_SERVER") || !access("/dev/snd/controlC0", R_OK))
+        return true;
+    snprintf(path, sizeof(path), "%s/pulse/native", run ? run : "");
+    if (run && !access(path, R_OK))
+        return true;
+    snprintf(path, sizeof(path), "%s/pipewire-0", run ? run : "");
+    return run && !access(path, R_OK);
 }
 
 enum status audio_open(const struct audio_spec *spec, struct audio **out, struct error *err)

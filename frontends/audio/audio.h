@@ -33,6 +33,9 @@ struct audio; /* an open one */
 /* "none", "sdl[,latency=MS]" or "wav:FILE". The spec points into text. ST_INVAL. */
 enum status audio_parse(const char *text, struct audio_spec *out, struct error *err);
 
+/* Whether the host seems to have sound: where it has none its libraries complain at length. */
+bool audio_likely(void);
+
 /* *out is NULL for AUDIO_NONE. A file that cannot be written, a host without sound: ST_IO. */
 enum status audio_open(const struct audio_spec *spec, struct audio **out, struct error *err);
 struct audio_sink *audio_sink(struct audio *a); /* NULL for NULL */
