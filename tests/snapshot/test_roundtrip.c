@@ -44,7 +44,7 @@ static void full(struct machine *m)
     m->cfg.virtio.n_ports = 2;
     m->cfg.virtio.port[0].console = true;
     m->cfg.virtio.port[1].name = "stream";
-    m->cfg.sound.sb16 = true;
+    m->cfg.sound.sb16 = m->cfg.sound.ac97 = true;
     m->cfg.nic[0] = (struct vm_nic){VM_NIC_E1000, {2, 0, 0, 0, 0, 1}, NULL};
     m->cfg.nic[1] = (struct vm_nic){VM_NIC_VIRTIO, {2, 0, 0, 0, 0, 2}, NULL};
 }
