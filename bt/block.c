@@ -88,18 +88,21 @@ static void store_reg(struct xl *x, int reg)
 void find_block(struct xl *x, int k, u32 key)
 {
     struct asm_buf *a = x->a;
-    _Static_assert(sizeof(struct jump_target) == 16 && JUMP_TARGETS == 4096, "the mask below");
     e_imm(a, S2, key_salt(x->t, key));
     e_rr(a, true, 0x31, S1, S2);
     e_gs(a, true, OP_LOAD_XOR, S2,
          offsetof(struct cpu, mmu.salt) + (key & KEY_USER ? 0 : sizeof(u64)));
     e_rr(a, false, 0x31, S1, S1);
     E(a, 0xf2, 0x4d, 0x0f, 0x38, 0xf1, 0xf7); /* crc32 r14, r15 */
-    E(a, 0x41, 0x81, 0xe6);                   /* and r14d, fff0h */
-    e4(a, 0xfff0);
+    E(a, 0x41, 0x81, 0xe6);                   /* and r14d, TARGET_MASK */
+    e4(a, TARGET_MASK);
     E(a, 0x65, 0x4d, 0x3b, 0xbe); /* cmp r15, gs:[r14 + tag] */
     e4(a, offsetof(struct cpu, bt_targets) + offsetof(struct jump_target, tag));
     cold_add(x, e_jcc(a, CC_NE), COLD_MISS, k, 0);
+    if (!a->full) {
+        x->outs[x->n_cold - 1].back = a->p;
+        x->outs[x->n_cold - 1].key = key;
+    }
 }
 
 void jump_found(struct xl *x)
@@ -449,8 +452,12 @@ static void ways_out(struct xl *x)
             e_imm(a, S2, insn_off(c->k) | BT_EXIT_VECTOR);
             e_patch(a, e_jmp(a), x->tail_call);
             break;
-        case COLD_TAIL:
         case COLD_MISS:
+            e_imm(a, S1, c->key);
+            e_patch(a, e_call(a), t->find_target);
+            e_patch(a, e_jcc(a, CC_NE), c->back);
+            /* fall through */
+        case COLD_TAIL:
         case COLD_EVENT:
             flags_emit_save(a, &c->fl);
             e_imm(a, S2,

@@ -97,7 +97,8 @@ struct bt {
     u8 *site_fill[2][3]; /* [write][enum fill] */
     u8 *refill[2];       /* [write] */
     u8 *tlb_miss[2][6];  /* [write][log2 size] */
-    u32 next_site[2];    /* [write] */
+    u8 *find_target;
+    u32 next_site[2]; /* [write] */
     u8 *load_regs, *slow, *edge_exit, *event, *tail, *refuse, *vec_enter;
     u8 *seg_load[SEG_COUNT]; /* data segments; segload.c */
     u8 *seg_writable;
@@ -116,6 +117,9 @@ struct bt {
     struct helper_count *rows; /* by row of the table */
     struct view *view;         /* who looks at translations; NULL: nobody (view.c) */
 };
+
+/* Of a hash: the offset in cpu->bt_targets. */
+enum { TARGET_MASK = (JUMP_TARGETS - 1) * sizeof(struct jump_target) };
 
 /* What tags of jump targets for code of this key are mixed with. */
 static always_inline u64 key_salt(const struct bt *t, u32 key)
@@ -178,6 +182,7 @@ struct way_out {
     u8 align; /* 0, or size - 1 */
     bool write;
     u16 site;  /* or NO_SITE: it looks into the TLB */
+    u32 key;   /* COLD_MISS: of the block that is looked for */
     u8 *retry; /* once the entry is filled; NULL: it does not */
     struct flag_state fl;
     struct x87_note x87;

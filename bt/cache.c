@@ -174,6 +174,20 @@ static u8 *make_refill(struct asm_buf *a, bool write)
     return start;
 }
 
+/* call; r14d a key, r15 a tag: r14 as find_block leaves it. ZF: not found. */
+static u8 *make_find(struct asm_buf *a)
+{
+    u8 *start = a->p;
+    E(a, 0x50, 0x57, 0x56, 0x52); /* push rax, rdi, rsi, rdx */
+    e_gs(a, true, OP_LOAD, H_RDI, offsetof(struct cpu, self));
+    e_mov_rr(a, true, H_RSI, S2);
+    e_mov_rr(a, false, H_RDX, S1);
+    call_c(a, (const void *)bt_find_target);
+    e_lea(a, true, S1, H_RAX, H_NONE, 0, -1);
+    E(a, 0x85, 0xc0, 0x5a, 0x5e, 0x5f, 0x58, 0xc3); /* test eax, eax; pop ... */
+    return start;
+}
+
 /* call; r14, r15 as the comparison of an access left them: r14 becomes the address. ZF: the access
  * crosses a page, or the entry is not to be had. */
 static u8 *make_tlb_miss(struct bt *t, bool write, int log)
@@ -269,6 +283,7 @@ static void make_thunks(struct bt *t)
 
     for (int k = 0; k < 2; k++)
         t->refill[k] = make_refill(a, k);
+    t->find_target = make_find(a);
     for (int k = 0; k < 12; k++)
         t->tlb_miss[k & 1][k >> 1] = make_tlb_miss(t, k & 1, k >> 1);
     for (int k = 0; k < 6; k++)

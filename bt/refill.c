@@ -1,5 +1,6 @@
 /*
- * bt/refill.c - what host code calls when the TLB's first level does not have a page.
+ * bt/refill.c - what host code calls when the TLB's first level does not have a page, or a jump's
+ * target is not remembered.
  *
  * Compiled without vector registers: the guest's are live on the host. The functions keep every
  * register but RAX.
@@ -9,6 +10,12 @@
 static always_inline u64 refill(struct cpu *c, gla a, bool write)
 {
     return mmu_refill(&c->mmu, c->view, a, write);
+}
+
+KEEPS_REGISTERS u64 bt_find_target(struct cpu *c, u64 tag, u32 key)
+{
+    gla lin = tag ^ key_salt(bt_of(c), key) ^ c->mmu.salt[!(key & KEY_USER)];
+    return bt_of(c)->cfg.unlinked ? 0 : remember_target(c, lin, key);
 }
 
 KEEPS_REGISTERS u64 bt_refill_read(struct cpu *c, gla a)

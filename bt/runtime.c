@@ -3,6 +3,7 @@
  * vector registers in cpu->xs, cpu->block and the block's RIP are set.
  */
 #include "bt/bt_priv.h"
+#include "bt/refill_priv.h"
 
 static void count(struct cpu *c, enum bt_exit why)
 {
@@ -172,21 +173,6 @@ static struct next interpret(struct cpu *c, struct block *b)
     return (struct next){NULL, b->insn};
 }
 
-/* Who jumps to lin finds the code by itself from now on (block.c: find_block). */
-static void remember_target(struct cpu *c, gla lin, const struct jc_entry *j)
-{
-    bool user = c->key & KEY_USER;
-    if (!user && !j->global && !c->mmu.local_kernel)
-        mmu_set_local_kernel(&c->mmu);
-    u64 tag = lin ^ key_salt(bt_of(c), c->key) ^ c->mmu.salt[!user];
-    u64 n = 0;
-    __asm__("crc32q %1, %0" : "+r"(n) : "r"(tag));
-    struct jump_target *to = &c->bt_targets[(n & 0xfff0) >> 4];
-    _Static_assert(JUMP_TARGETS == 4096 && sizeof(*to) == 16, "the mask");
-    to->tag = tag;
-    to->code = j->block->hot_rx;
-}
-
 /* To the block at c->rip, unless the run loop has something else to do first. May fault. */
 static always_inline struct next go_on(struct cpu *c, bool remember)
 {
@@ -203,9 +189,11 @@ static always_inline struct next go_on(struct cpu *c, bool remember)
         lin = linear_pc(c);
     }
     if (likely(b->hot_lin == lin && b->hot)) {
-        if (remember && j->block == b && j->lin == lin && j->key == c->key &&
-            j->gen == c->mmu.gens[j->global] && !bt_of(c)->cfg.unlinked)
-            remember_target(c, lin, j);
+        if (remember && !bt_of(c)->cfg.unlinked) {
+            if (!(c->key & KEY_USER) && !j->global && !c->mmu.local_kernel)
+                mmu_set_local_kernel(&c->mmu);
+            remember_target(c, lin, c->key);
+        }
         return (struct next){b->hot_rx, NULL};
     }
     if (b->n > c->left ||

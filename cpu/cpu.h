@@ -219,7 +219,7 @@ struct jump_target {
     u64 tag;
     const u8 *code;
 };
-enum { JUMP_TARGETS = 4096 };
+enum { JUMP_TARGETS = 16384 };
 
 struct cpu {
     /* ---- hot: what every instruction touches ---- */
