@@ -510,7 +510,7 @@ run_fn *bt_translate(struct cpu *cpu, struct block *b)
     u8 *start = t->a.p;
     u32 n_edges = t->n_edges, n_faults = t->n_faults;
 
-    memset(x, 0, sizeof(*x));
+    memset(x, 0, offsetof(struct xl, outs));
     x->t = t;
     x->a = &t->a;
     x->cpu = cpu;

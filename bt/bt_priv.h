@@ -225,7 +225,6 @@ struct xl {
     u8 use[BLOCK_MAX];      /* enum flag_use */
     u8 how[BLOCK_MAX];      /* enum bt_how */
     bool wanted[BLOCK_MAX]; /* host flags are read by it or a later one before they are replaced */
-    struct way_out outs[MAX_COLD];
     int n_cold;
     struct {
         u8 *jmp;
@@ -238,10 +237,11 @@ struct xl {
     struct flag_state loop_fl;
     u8 loop_vec;
     u8 *loop_entry, *refuse;
-    u8 *slow_call;  /* block's own stub in front of t->slow */
-    u8 *tail_call;  /* in front of t->tail */
-    u8 *event_call; /* in front of t->event */
-    u8 *edge_call;  /* in front of t->edge_exit */
+    u8 *slow_call;                 /* block's own stub in front of t->slow */
+    u8 *tail_call;                 /* in front of t->tail */
+    u8 *event_call;                /* in front of t->event */
+    u8 *edge_call;                 /* in front of t->edge_exit */
+    struct way_out outs[MAX_COLD]; /* large, and not emptied: last */
 };
 
 /* ---- block.c ---- */
