@@ -148,6 +148,78 @@ static bool stack_size(const struct xl *x, const struct insn *i)
     return i->osize == (x->bits64 ? 8 : 4);
 }
 
+static bool emit_stack(struct xl *x, int k);
+
+/* ---- runs of PUSH and POP ---------------------------------------------------------------------
+ */
+enum { RUN_MAX = 8 };
+
+/* How many pushes, or pops, of registers follow each other from k on. */
+static int run_length(const struct xl *x, int k)
+{
+    const struct block *b = x->b;
+    int n = 0, row = b->insn[k].row;
+    u32 regs = 0;
+    if (row != INSN_PUSH && row != INSN_POP)
+        return 0;
+    for (; n < RUN_MAX && k + n < b->n - 1; n++) {
+        const struct insn *i = &b->insn[k + n];
+        if (i->row != row || i->kind[0] != OP_GPR || i->reg[0] == RSP || !stack_size(x, i) ||
+            (i->flags & (INF_EXIT | INF_BRANCH)) || (regs >> i->reg[0] & 1))
+            break;
+        regs |= 1u << i->reg[0];
+    }
+    return n;
+}
+
+/* One check for all of them, when they stay in one page; out of line each has its own. */
+static bool emit_run(struct xl *x, int k)
+{
+    struct block *b = x->b;
+    struct asm_buf *a = x->a;
+    int n = run_length(x, k), first = x->n_cold;
+    bool push = b->insn[k].row == INSN_PUSH;
+    i32 size = x->bits64 ? 8 : 4;
+
+    if (n < 2 || x->t->cfg.unlinked || (b->key & KEY_RING12))
+        return false;
+    for (int j = 0; j < n; j++) {
+        int h = host_of(b->insn[k + j].reg[0]);
+        u16 writes = (u16)(1u << H_GUEST_RSP | (push || h == H_NONE ? 0 : 1u << h));
+        flags_before_write(x, k + j, writes, false);
+        x->how[k + j] = BT_EMITTED;
+    }
+    mem_base(x, k, H_GUEST_RSP, push ? -size * n : 0, (u32)(size * n), push, COLD_RUN);
+    if (!a->full)
+        x->outs[x->n_cold - 1].run = (u8)n;
+    for (int j = 0; j < n; j++) {
+        int guest = b->insn[k + j].reg[0], h = host_of(guest), with = h == H_NONE ? S2 : h;
+        x->ref.disp = push ? -size * (j + 1) : size * j;
+        if (push && h == H_NONE)
+            e_guest(a, true, OP_LOAD, S2, guest);
+        mem_rex(x, x->bits64, with);
+        e1(a, push ? OP_STORE : OP_LOAD);
+        mem_modrm(x, with);
+        if (!push && h == H_NONE)
+            e_guest(a, true, OP_STORE, S2, guest);
+    }
+    move_sp(x, push ? -size * n : size * n);
+    cold_back(x, first);
+    x->done = k + n;
+    return true;
+}
+
+/* Out of line: one by one. */
+static void run_apart(struct xl *x, const struct way_out *c)
+{
+    struct way_out way = *c; /* its place may move */
+    x->fl = way.fl;
+    x->x87 = way.x87;
+    for (int j = 0; j < way.run; j++)
+        emit_stack(x, way.k + j);
+    e_patch(x->a, e_jmp(x->a), way.back);
+}
+
 /* ---- PUSH, POP, LEAVE -------------------------------------------------------------------------
  */
 static bool emit_stack(struct xl *x, int k)
@@ -318,6 +390,8 @@ static void one(struct xl *x, int k)
     const struct insn *i = &b->insn[k];
     bool last = k == b->n - 1;
 
+    if (k < x->done)
+        return;
     if (i->flags & (INF_EXIT | INF_BRANCH)) {
         x87_flush(x);
         struct asm_buf before = *x->a;
@@ -347,7 +421,7 @@ static void one(struct xl *x, int k)
     }
     bool done = false;
     if (decode(x, k) && !x->t->cfg.helpers)
-        done = emit_stack(x, k) || emit_system(x, k) || copy_insn(x, k);
+        done = emit_run(x, k) || emit_stack(x, k) || emit_system(x, k) || copy_insn(x, k);
     if (!done)
         helper(x, k);
     if (last) {
@@ -435,9 +509,15 @@ static void ways_out(struct xl *x)
         }
         if (c->retry)
             mem_miss(x, c);
+        if (c->what == COLD_RUN) {
+            run_apart(x, c);
+            continue;
+        }
         if (c->what != COLD_VEC)
             x87_store(x, &c->x87);
         switch ((enum way_kind)c->what) {
+        case COLD_RUN:
+            break;
         case COLD_REFUSE:
             flags_emit_save(a, &c->fl);
             e_patch(a, e_jmp(a), x->refuse);
@@ -530,6 +610,7 @@ run_fn *bt_translate(struct cpu *cpu, struct block *b)
     }
     if (x->looping && !t->a.full) {
         x->again = true;
+        x->done = 0;
         x->fl = x->loop_fl;
         x->vec = x->loop_vec;
         x->loop_entry = t->a.p;

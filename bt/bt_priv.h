@@ -180,6 +180,7 @@ struct way_out {
     u8 need;  /* COLD_VEC: bits of vec_state */
     u8 size;  /* of the access, when it goes by a site's entry: */
     u8 align; /* 0, or size - 1 */
+    u8 run;   /* COLD_RUN: how many pushes or pops */
     bool write;
     u16 site;  /* or NO_SITE: it looks into the TLB */
     u32 key;   /* COLD_MISS: of the block that is looked for */
@@ -193,6 +194,7 @@ enum way_kind {
     COLD_VEC,
     COLD_FAULT,
     COLD_REFUSE,
+    COLD_RUN,  /* one by one, here */
     COLD_MISS, /* as TAIL, as is: */
     COLD_EVENT,
 };
@@ -226,6 +228,7 @@ struct xl {
     u8 how[BLOCK_MAX];      /* enum bt_how */
     bool wanted[BLOCK_MAX]; /* host flags are read by it or a later one before they are replaced */
     int n_cold;
+    int done; /* instructions before this one are emitted */
     struct {
         u8 *jmp;
         u64 target;

@@ -340,3 +340,38 @@ Test(translate, kernel_moves)
     cr_expect_lt(guest_count(&g, "exits slow memory"), 60 * (3 + 4 + 2) + 100);
     vm_free(g.vm);
 }
+
+/* Runs of pushes and pops: in one page, over its end, and pops that run into a page that is not
+ * there, with flags to be kept. */
+GUEST(runs, 64)
+TRAPS("ru")
+"mov %cr3, %rdi\n mov (%rdi), %rdi\n and $-4096, %rdi\n mov (%rdi), %r12\n and $-4096, %r12\n"
+    "mov 16(%r12), %rax\n and $~1, %rax\n mov %rax, 16(%r12)\n invlpg 0x400000\n"
+    "movq $(ruback - runs + ORG), RESUME\n mov $60, %r15d\n xor %r8d, %r8d\n"
+    "ruagain: mov $3, %ebx\n mov $5, %ecx\n mov $7, %esi\n mov $11, %r13d\n mov $13, %r14d\n"
+    ".irp sp, 0x310800, 0x310018, 0x310010, 0x31000c\n"
+    "mov $\\sp, %esp\n jmp 1f\n"
+    "1: cmp %ecx, %ebx\n push %rbx\n push %r13\n push %rcx\n push %rsi\n push %r14\n setb %dl\n"
+    "jmp 1f\n"
+    "1: cmp %ebx, %ecx\n pop %rcx\n pop %r14\n pop %rsi\n pop %rbx\n pop %r13\n sbb $0, %r8\n"
+    "movzbl %dl, %edx\n add %rdx, %r8\n lea (%r8, %rcx), %r8\n lea (%r8, %r14, 2), %r8\n"
+    "lea (%r8, %rsi, 4), %r8\n lea (%r8, %rbx, 8), %r8\n add %r13, %r8\n add %rsp, %r8\n"
+    ".endr\n"
+    "movl $21, 0x3fffe8\n movl $22, 0x3ffff0\n movl $23, 0x3ffff8\n"
+    "mov $0x3fffe8, %esp\n mov $1, %eax\n jmp 1f\n"
+    "1: cmp $2, %eax\n pop %rbx\n pop %r13\n pop %rcx\n pop %rsi\n pop %rdi\n nop\n"
+    "ruback: adc $0, %r8\n add %rbx, %r8\n add %r13, %r8\n add %rcx, %r8\n add %rsi, %r8\n"
+    "dec %r15d\n jnz ruagain\n mov $0x310000, %esp\n mov %r8, OUT\n" GUEST_END(runs);
+
+Test(translate, runs_of_pushes)
+{
+    struct guest g = RUN_ALL(runs, 64);
+    cr_expect_eq(guest_traps(&g), 60);
+    cr_expect_eq(guest_trap(&g, 0).vector, 14);
+    vm_free(g.vm);
+
+    g = guest_new(runs, runs_end, 64, "bt-hot");
+    guest_run(&g);
+    cr_expect_lt(guest_count(&g, "exits slow memory"), 60 * (2 + 4) + 100);
+    vm_free(g.vm);
+}
