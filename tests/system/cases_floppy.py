@@ -1,7 +1,7 @@
 """cases_floppy - operating systems of the 16-bit age, from public floppy images: a local check only.
 
 The images are not ours to ship, so these cases are not part of the suite:
-  TRIVISOR_FLOPPIES=DIR tests/system/run.py freedos floppy_swap mikeos elks kolibri
+  TRIVISOR_FLOPPIES=DIR tests/system/run.py freedos freedos_snapshot floppy_swap mikeos elks kolibri
                                     (DIR/freedos.img, mikeos.flp, elks.img, kolibri.img)
 SeaBIOS's serial console carries the text screen and the keyboard; KolibriOS draws.
 """
@@ -12,15 +12,18 @@ import struct
 import time
 
 from run import case
+from cases_snapshot import with_monitor
 import guests
 import vm
 
 
-def start(c, name, *options):
+def start(c, name, *options, again=False):
+    """again: with the copy of the image that is there already, untouched since."""
     folder = os.environ.get("TRIVISOR_FLOPPIES")
     if not folder or not os.path.exists(os.path.join(folder, name)):
         raise guests.Missing("no %s in $TRIVISOR_FLOPPIES" % name)
-    shutil.copy(os.path.join(folder, name), c.path(name))
+    if not again:
+        shutil.copy(os.path.join(folder, name), c.path(name))
     return c.emu.start("-m", "32", "-drive", "file=%s,if=floppy,format=raw" % c.path(name),
                        "-boot", "a", *options)
 
@@ -45,6 +48,56 @@ def freedos(c):
     with open(c.path("freedos.img"), "rb") as f:
         if b"trivisor" not in f.read():
             raise vm.Failure("the file did not reach the floppy image")
+
+
+LISTINGS = 9
+
+
+def listings(v, start):
+    """The console from `start` on, when all directories are listed and the prompt is there."""
+    v.at = start
+    m = v.expect(r"(bytes free.*?){%d}A:\\>" % LISTINGS, 120)
+    return v.text[start:m.end()]
+
+
+def dos_between(c, first, second):
+    """Saved in the middle of listings, which both machines finish alike, to the byte."""
+    state = c.path("state")
+    v, m = with_monitor(c, "a", "-engine", first, start=lambda *o: start(c, "freedos.img", *o))
+    with v, m:
+        v.expect(r"A:\\>", 120)
+        begin = v.at
+        v.send("for %%a in (%s) do dir" % " ".join(str(k) for k in range(LISTINGS)), 1, 0.1)
+        m.do("speed 1")  # else it is done before anybody can say "now"
+        v.send("\r")
+        v.expect("bytes free", 120)
+        m.do("pause")
+        v.sleep(0.2)
+        before = v.text[begin:]
+        m.do("savevm " + state)
+        m.do("speed max")
+        m.do("cont")
+        want = listings(v, begin)
+        m.do("quit")
+        v.wait(60)
+    if before.count(b"KERNEL") >= LISTINGS:
+        raise vm.Failure("it was all listed already")
+    v, m = with_monitor(c, "b", "-engine", second, "-loadvm", state,
+                        start=lambda *o: start(c, "freedos.img", *o, again=True))
+    with v, m:
+        v.text = before
+        got = listings(v, 0)
+        if got != want or want.count(b"KERNEL") != LISTINGS:
+            raise vm.Failure("it goes on otherwise:\n%r\n%r" % (got, want))
+        v.send("ver\r")
+        v.expect("FreeCom version", 60)
+
+
+@case
+def freedos_snapshot(c):
+    """FreeDOS saved in the middle of `dir`: it goes on from a file on the other engine, both ways"""
+    dos_between(c, "bt", "interp")
+    dos_between(c, "interp", "bt")
 
 
 @case

@@ -68,9 +68,10 @@ class Monitor:
         return text.decode()
 
 
-def with_monitor(c, name, *options):
+def with_monitor(c, name, *options, start=None):
+    """start: instead of c.emu.start"""
     sock = c.path(name + ".sock")
-    v = c.emu.start("-monitor", "unix:%s,server,nowait" % sock, *options)
+    v = (start or c.emu.start)("-monitor", "unix:%s,server,nowait" % sock, *options)
     return v, Monitor(v, sock)
 
 
