@@ -7,6 +7,7 @@ import time
 
 from run import case
 from cases_linux import APPEND, PANIC, use_shell
+from cases_pv import vmlinux
 import guests
 import initramfs
 import vm
@@ -112,10 +113,12 @@ def through(c, first, second, when, then, options):
 def snapshot_boot(c):
     """saved in the middle of a Linux boot: goes on from a file on the other engine, both ways"""
     initrd = c.write("initrd", initramfs.make(c.guests, "amd64"))
-    options = ["-m", "256", "-kernel", guests.kernel(c.guests), "-initrd", initrd, "-append", APPEND]
-    through(c, "bt", "interp", "NET: Registered PF_INET ", "trivisor# ", options)
-    # the way there on the interpreter is long enough: no need to see its shell as well
-    through(c, "interp", "bt", "Trying to unpack rootfs image", "Freeing initrd memory", options)
+    options = ["-m", "256", "-initrd", initrd, "-append", APPEND, "-kernel"]
+    through(c, "bt", "interp", "NET: Registered PF_INET ", "trivisor# ",
+            options + [guests.kernel(c.guests)])
+    # the interpreter would spend most of its time with unpacking the kernel and later with RSA
+    through(c, "interp", "bt", "Trying to unpack rootfs image", "Freeing initrd memory",
+            options + [vmlinux(c)])
 
 
 MODULES = ["virtio_pci", "virtio_blk", "ata_piix", "sd_mod", "crc32c_generic"]
