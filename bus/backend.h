@@ -122,9 +122,11 @@ static inline void chardev_resume(struct chardev *c)
 
 /* ---- network: one cable -------------------------------------------------------------------- */
 /* Frames are whole Ethernet frames from the destination address on, without the check sequence:
- * NET_FRAME_MIN to NET_FRAME_MAX bytes, at most 1500 of payload and room for one VLAN tag. A device
- * that can segment or sum (TSO, checksum offload) does so before it sends: the cable carries what
- * a real one would. Padding to 60 bytes is nobody's duty.
+ * NET_FRAME_MIN to NET_FRAME_MAX bytes, at most 1500 of payload and room for one VLAN tag; more on
+ * a cable whose mtu says so (netdev_frame_max(), never above NET_JUMBO_MAX). A card need not take,
+ * nor send, frames above NET_FRAME_MAX. A device that can segment or sum (TSO, checksum offload)
+ * does so before it sends: the cable carries what a real one would. Padding to 60 bytes is nobody's
+ * duty.
  *
  * All calls in both directions come on the VM's thread, and none blocks. A back end that has
  * threads hands frames over by vm_post(), and keeps those the device has no room for (a bounded
@@ -132,6 +134,8 @@ static inline void chardev_resume(struct chardev *c)
  * send(); the back end may call recv() from inside resume(), and the device may call send() from
  * inside recv(). */
 enum { NET_FRAME_MIN = 14, NET_FRAME_MAX = 1518 };
+enum { NET_MTU_MIN = 68, NET_MTU = 1500, NET_MTU_MAX = 65535 };
+enum { NET_FRAME_EXTRA = 14 + 4, NET_JUMBO_MAX = NET_MTU_MAX + NET_FRAME_EXTRA };
 
 struct netdev;
 struct netdev_ops {
@@ -144,7 +148,9 @@ struct netdev_ops {
 struct netdev {
     const struct netdev_ops *ops;
     bool link_down; /* the cable is out: the back end sets it before it calls link() */
-    char name[64];  /* for messages: "user", "tap tap0" */
+    u16 mtu; /* most payload of a frame, for cards that can say so; 0: nobody said, it is NET_MTU.
+                The back end sets it before the card is made; not below NET_MTU_MIN */
+    char name[64]; /* for messages: "user", "tap tap0" */
     /* The device's side, set when it is made; NULL after it is gone. */
     bool (*can_receive)(void *ctx); /* has room for one frame of any size */
     /* A frame for the guest, when can_receive(). The device filters by address. */
@@ -152,9 +158,14 @@ struct netdev {
     void (*link)(void *ctx); /* link_down changed. NULL: the device does not mind */
     void *ctx;
 };
+/* The longest frame of this cable. An mtu below NET_MTU binds who was told of it, not the cable. */
+static inline u32 netdev_frame_max(const struct netdev *n)
+{
+    return n && n->mtu > NET_MTU ? (u32)n->mtu + NET_FRAME_EXTRA : NET_FRAME_MAX;
+}
 static inline void netdev_send(struct netdev *n, const u8 *frame, size_t len)
 {
-    if (n && n->ops->send && len >= NET_FRAME_MIN && len <= NET_FRAME_MAX)
+    if (n && n->ops->send && len >= NET_FRAME_MIN && len <= netdev_frame_max(n))
         n->ops->send(n, frame, len);
 }
 static inline void netdev_resume(struct netdev *n)

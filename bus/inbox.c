@@ -69,7 +69,7 @@ void inbox_free(struct inbox *in)
 
 bool inbox_post(struct inbox *in, inbox_fn *fn, void *ctx, const void *data, u32 len)
 {
-    struct letter *l = len <= 65536 ? malloc(sizeof(*l) + len) : NULL;
+    struct letter *l = len <= INBOX_MAX ? malloc(sizeof(*l) + len) : NULL;
     if (!l)
         return false;
     *l = (struct letter){.fn = fn, .ctx = ctx, .len = len};

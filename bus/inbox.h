@@ -17,7 +17,9 @@ typedef void inbox_fn(void *ctx, const void *data, u32 len);
 struct inbox *inbox_new(void);
 void inbox_free(struct inbox *in);
 
-/* Copies data (len <= 65536; more is refused with false). Any thread. */
+/* What fits one post: a frame of any network, for one. */
+enum { INBOX_MAX = 68 * 1024 };
+/* Copies data (len <= INBOX_MAX; more is refused with false). Any thread. */
 bool inbox_post(struct inbox *in, inbox_fn *fn, void *ctx, const void *data, u32 len);
 
 /* Called by inbox_post after queuing, on the posting thread: ends a running slice soon. */

@@ -113,13 +113,14 @@ static void finish_segment(u8 *frame, u32 len, const struct net_tso *t, u16 id)
 
 bool net_segment(const u8 *packet, u32 len, const struct net_tso *t, net_emit_fn *emit, void *ctx)
 {
-    u8 out[NET_FRAME_MAX];
+    u8 out[NET_JUMBO_MAX];
+    u32 most = t->most ? MIN(t->most, sizeof(out)) : NET_FRAME_MAX;
     u32 ip_header = t->ipv6 ? 40 : 20;
     enum { MSS_LEAST = 16 }; /* smaller ones only make work */
 
-    if (t->header >= NET_FRAME_MAX || t->header > len || t->l3 < ETH_HLEN || t->l3 > t->header ||
+    if (t->header >= most || t->header > len || t->l3 < ETH_HLEN || t->l3 > t->header ||
         t->l4 > t->header || t->l4 < t->l3 + ip_header || t->l4 + 20 > t->header ||
-        t->mss < MSS_LEAST || t->mss > NET_FRAME_MAX - t->header)
+        t->mss < MSS_LEAST || t->mss > most - t->header)
         return false;
     u32 payload = len - t->header, seq = ld_be32(packet + t->l4 + 4), at = 0;
     u16 id = t->ipv6 ? 0 : ld_be16(packet + t->l3 + 4);

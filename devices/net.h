@@ -64,6 +64,7 @@ struct net_tso {
     u32 l3, l4; /* offsets of the IP and TCP headers */
     u32 header; /* bytes of all headers */
     u32 mss;    /* payload bytes of a segment, at least 16 */
+    u32 most;   /* bytes of a frame, up to NET_JUMBO_MAX; 0: NET_FRAME_MAX */
 };
 /* Calls emit for each segment, with lengths, identification, sequence numbers, flags and checksums
  * of its own; the frame is valid during the call. At most len / mss + 1 calls. False, and none,

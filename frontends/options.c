@@ -565,10 +565,10 @@ static const struct option options[] = {
     {"nic", "KIND[,KEYS]", NETWORK, take_nic,
      "a network card (up to 4): user, tap,ifname=NAME, none (default), or\n"
      "socket,udp=ADDRESS:PORT,localaddr=ADDRESS:PORT. KEYS of all:\n"
-     "model=e1000|virtio, mac=ADDRESS; of user: restrict=on|off,\n"
+     "model=e1000|virtio, mac=ADDRESS, mtu=BYTES (of virtio); of user:\n"
      "hostfwd=[tcp|udp]:[ADDRESS]:PORT-[ADDRESS]:PORT (host's, guest's),\n"
-     "net=, host=, dns=, dhcpstart=, ipv6=on|off, hostname=, domainname=,\n"
-     "tftp=DIRECTORY, bootfile=NAME"},
+     "restrict=on|off, net=, host=, dns=, dhcpstart=, ipv6=on|off,\n"
+     "hostname=, domainname=, tftp=DIRECTORY, bootfile=NAME"},
     {"net", "none", NETWORK, take_net, NULL},
 
     {"virtio-rng", NULL, VIRTIO, take_virtio_rng, "a source of random bytes"},

@@ -3,8 +3,8 @@
  *
  * What it is: one receive and one transmit queue, mergeable receive buffers, checksums left to the
  * device and TCP segmentation by it, checksums of received frames checked for the driver, a control
- * queue with filters by address and VLAN. What it is not: several queue pairs, packets larger than
- * the cable's towards the guest, UDP segmentation.
+ * queue with filters by address and VLAN, the cable's MTU. What it is not: several queue pairs,
+ * packets larger than the cable's towards the guest, UDP segmentation.
  *
  * Invariants: a frame is stored whole or not at all; tx_buf holds a copy, so the guest cannot
  * change what was checked. Requests that make no sense are lost frames (5.1.6 has no error for
@@ -24,6 +24,7 @@
 enum {
     F_CSUM = 0,
     F_GUEST_CSUM = 1,
+    F_MTU = 3,
     F_MAC = 5,
     F_HOST_TSO4 = 11,
     F_HOST_TSO6 = 12,
@@ -40,7 +41,9 @@ enum { RX, TX, CTRL, QUEUES };
 enum { HDR_NEEDS_CSUM = 1, HDR_DATA_VALID = 2 };
 enum { GSO_NONE = 0, GSO_TCPV4 = 1, GSO_TCPV6 = 4, GSO_ECN = 0x80 };
 enum { HEADER = 12, HEADER_LEGACY = 10, NUM_BUFFERS = 10 };
-enum { RING = 256, MERGE = 8, TX_BUF = 66 * 1024, MAC_TABLE = 64, CONFIG_SIZE = 8 };
+enum { RING = 256, TX_BUF = 66 * 1024, MAC_TABLE = 64, CONFIG_SIZE = 12 };
+/* Buffers of a frame at most: those of drivers are not smaller, but for the first few. */
+enum { MERGE_MORE = 8, MERGE_BYTES = 1024 };
 enum { STATUS_LINK_UP = 1 };
 enum { CLASS_RX = 0, CLASS_MAC = 1, CLASS_VLAN = 2 };
 enum { MAC_TABLE_SET = 0, MAC_ADDR_SET = 1, VLAN_ADD = 0, VLAN_DEL = 1 };
@@ -60,15 +63,23 @@ struct virtio_net {
     struct netdev *net;
     u8 first_mac[ETH_ALEN];
     u8 mac[ETH_ALEN];
+    u16 mtu; /* the cable's; 0: nothing to tell */
+    int merge;
     struct filters f;
     struct virtq_elem req;
-    struct virtq_elem rx[MERGE];
     u8 tx_buf[TX_BUF];
+    struct virtq_elem rx[]; /* merge of them */
 };
 
 static u32 header_size(const struct virtio_net *s)
 {
     return virtio_is_legacy(&s->v) && !virtio_has(&s->v, F_MRG_RXBUF) ? HEADER_LEGACY : HEADER;
+}
+
+/* A driver that was told an MTU keeps to it, both ways (5.1.4.1, 5.1.4.2). */
+static u32 frame_max(const struct virtio_net *s)
+{
+    return virtio_has(&s->v, F_MTU) ? (u32)s->mtu + NET_FRAME_EXTRA : netdev_frame_max(s->net);
 }
 
 /* ---- transmit ------------------------------------------------------------------------------- */
@@ -81,7 +92,8 @@ static void send_frame(void *ctx, u8 *frame, u32 len)
 /* Where the TCP header begins is csum_start; all else is found in the packet. */
 static bool segment(struct virtio_net *s, u32 len, const u8 *hdr)
 {
-    struct net_tso t = {.l3 = ETH_HLEN, .l4 = ld_u16(hdr + 6), .mss = ld_u16(hdr + 4)};
+    struct net_tso t = {
+        .l3 = ETH_HLEN, .l4 = ld_u16(hdr + 6), .mss = ld_u16(hdr + 4), .most = frame_max(s)};
     int type = hdr[1] & ~GSO_ECN;
     if (len < ETH_HLEN + 4 || !(hdr[0] & HDR_NEEDS_CSUM) ||
         (type != GSO_TCPV4 && type != GSO_TCPV6))
@@ -110,7 +122,7 @@ static bool transmit(struct virtio_net *s)
         if (!net_checksum(s->tx_buf, len, start, len, start + off, off == 6)) /* UDP's place */
             return false;
     }
-    if (len < NET_FRAME_MIN || len > NET_FRAME_MAX)
+    if (len < NET_FRAME_MIN || len > frame_max(s))
         return false;
     send_frame(s, s->tx_buf, len);
     return true;
@@ -183,13 +195,13 @@ static void recv(void *ctx, const u8 *frame, size_t len)
     struct virtio_net *s = ctx;
     struct virtqueue *vq = &s->v.vq[RX];
     bool merge = virtio_has(&s->v, F_MRG_RXBUF);
-    u8 out[HEADER + NET_FRAME_MAX] = {0};
+    u8 out[HEADER + NET_JUMBO_MAX];
     u32 hs = header_size(s), need = hs + (u32)len, have = 0, at = 0;
     int n = 0;
 
-    if (len < NET_FRAME_MIN || len > NET_FRAME_MAX || !wanted(s, frame, (u32)len))
+    if (len < NET_FRAME_MIN || len > frame_max(s) || !wanted(s, frame, (u32)len))
         return;
-    while (have < need && n < (merge ? MERGE : 1) && virtq_pop(vq, &s->rx[n])) {
+    while (have < need && n < (merge ? s->merge : 1) && virtq_pop(vq, &s->rx[n])) {
         have += (u32)MIN(s->rx[n].in_len, need - have);
         n++;
     }
@@ -200,6 +212,7 @@ static void recv(void *ctx, const u8 *frame, size_t len)
             virtq_unpop(vq);
         return;
     }
+    memset(out, 0, HEADER);
     if (virtio_has(&s->v, F_GUEST_CSUM)) {
         struct net_l4 c = net_check(frame, (u32)len);
         if ((c.tcp || c.udp) && !c.bad_l4)
@@ -301,6 +314,7 @@ static void net_config(struct virtio_dev *v, u8 *cfg)
     const struct virtio_net *s = (const struct virtio_net *)v;
     memcpy(cfg, s->mac, ETH_ALEN);
     st_u16(cfg + 6, s->net && !s->net->link_down ? STATUS_LINK_UP : 0);
+    st_u16(cfg + 10, s->mtu);
 }
 
 /* The address is a legacy driver's to write; others have a command. */
@@ -373,11 +387,17 @@ struct virtio_dev *virtio_net_new(const u8 *mac, struct netdev *net)
                                   F_HOST_TSO6,    F_HOST_ECN,   F_MRG_RXBUF, F_STATUS,
                                   F_CTRL_VQ,      F_CTRL_RX,    F_CTRL_VLAN, F_CTRL_RX_EXTRA,
                                   F_CTRL_MAC_ADDR};
-    struct virtio_net *s = calloc(1, sizeof(*s));
+    u16 mtu = net ? net->mtu : 0;
+    int merge = MERGE_MORE + mtu / MERGE_BYTES;
+    struct virtio_net *s = calloc(1, sizeof(*s) + (size_t)merge * sizeof(s->rx[0]));
     CHECK(s);
     virtio_init(&s->v, &net_dev_ops, &net_ops, QUEUES, RING);
     for (size_t k = 0; k < ARRAY_LEN(features); k++)
         s->v.offered |= BIT64(features[k]);
+    if (mtu)
+        s->v.offered |= BIT64(F_MTU);
+    s->mtu = mtu;
+    s->merge = merge;
     s->net = net;
     memcpy(s->first_mac, mac, ETH_ALEN);
     net_reset(&s->v);

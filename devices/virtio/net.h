@@ -12,7 +12,7 @@ struct netdev;
 struct virtio_dev;
 
 /* mac: 6 bytes. net: borrowed, NULL: no cable; its device side is the card's until the card is
- * destroyed. */
+ * destroyed. Its mtu, if it has one, is told to the driver (VIRTIO_NET_F_MTU). */
 struct virtio_dev *virtio_net_new(const u8 *mac, struct netdev *net);
 
 #endif

@@ -17,8 +17,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { PREFIX = 2 };
-
 /* ---- VM's thread, guest to host ----------------------------------------------------------------
  */
 void link_wake(struct link *l)
@@ -34,11 +32,11 @@ static void link_send(struct netdev *n, const u8 *frame, size_t len)
     struct link *l = (struct link *)n;
     bool first = false;
     pthread_mutex_lock(&l->lock);
-    if (l->out.len + PREFIX + len <= LINK_WINDOW) {
+    if (l->out.len + LINK_PREFIX + len <= LINK_WINDOW) {
         first = l->out.len == 0;
-        st_u16(l->out.data + l->out.len, (u16)len);
-        memcpy(l->out.data + l->out.len + PREFIX, frame, len);
-        l->out.len += PREFIX + (u32)len;
+        st_u32(l->out.data + l->out.len, (u32)len);
+        memcpy(l->out.data + l->out.len + LINK_PREFIX, frame, len);
+        l->out.len += LINK_PREFIX + (u32)len;
     }
     pthread_mutex_unlock(&l->lock);
     if (first)
@@ -55,10 +53,10 @@ static void deliver(struct link *l)
     l->delivering = true;
     while (l->held_len && l->net.recv && l->net.can_receive(l->net.ctx)) {
         const u8 *p = l->held + l->held_at;
-        u32 len = ld_u16(p);
-        l->held_at += PREFIX + len;
-        l->held_len -= PREFIX + len;
-        l->net.recv(l->net.ctx, p + PREFIX, len);
+        u32 len = ld_u32(p);
+        l->held_at += LINK_PREFIX + len;
+        l->held_len -= LINK_PREFIX + len;
+        l->net.recv(l->net.ctx, p + LINK_PREFIX, len);
     }
     l->delivering = false;
     u32 done = before - l->held_len;
@@ -107,15 +105,15 @@ void link_flush(struct link *l)
 
 void link_give(struct link *l, const u8 *frame, size_t len)
 {
-    if (len < NET_FRAME_MIN || len > NET_FRAME_MAX)
+    if (len < NET_FRAME_MIN || len > netdev_frame_max(&l->net))
         return;
-    if (l->batch_len + PREFIX + len > LINK_BATCH)
+    if (l->batch_len + LINK_PREFIX + len > LINK_BATCH)
         link_flush(l);
-    if (atomic_load(&l->under_way) + l->batch_len + PREFIX + len > LINK_WINDOW)
+    if (atomic_load(&l->under_way) + l->batch_len + LINK_PREFIX + len > LINK_WINDOW)
         return;
-    st_u16(l->batch + l->batch_len, (u16)len);
-    memcpy(l->batch + l->batch_len + PREFIX, frame, len);
-    l->batch_len += PREFIX + (u32)len;
+    st_u32(l->batch + l->batch_len, (u32)len);
+    memcpy(l->batch + l->batch_len + LINK_PREFIX, frame, len);
+    l->batch_len += LINK_PREFIX + (u32)len;
 }
 
 const u8 *link_take(struct link *l, u32 *len)
@@ -131,9 +129,9 @@ const u8 *link_take(struct link *l, u32 *len)
             return NULL;
     }
     const u8 *p = l->taken.data + l->taken_at;
-    *len = ld_u16(p);
-    l->taken_at += PREFIX + *len;
-    return p + PREFIX;
+    *len = ld_u32(p);
+    l->taken_at += LINK_PREFIX + *len;
+    return p + LINK_PREFIX;
 }
 
 void link_clear_wake(struct link *l)

@@ -21,7 +21,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { LINK_WINDOW = 1 << 20, LINK_BATCH = 65536, LINK_FRAME_MAX = NET_FRAME_MAX };
+/* A batch has room for one frame of any size, LINK_PREFIX its length before it. */
+enum { LINK_PREFIX = 4, LINK_WINDOW = 1 << 20, LINK_BATCH = LINK_PREFIX + NET_JUMBO_MAX };
 
 struct link;
 
@@ -34,7 +35,7 @@ struct link_ops {
 };
 
 struct link_queue {
-    u8 *data; /* frames, each after its length in two bytes */
+    u8 *data; /* frames, each after its length in LINK_PREFIX bytes */
     u32 len;
 };
 
@@ -93,6 +94,7 @@ struct nic {
     enum vm_nic_model model;
     bool has_mac;
     u8 mac[6];
+    u16 mtu; /* 0: not said */
     /* user */
     bool restricted, ipv6;
     struct in_addr network, mask, host, dns, dhcp;

@@ -52,6 +52,18 @@ static enum status take_mac(struct nic *n, char *value, struct error *err)
     return ST_OK;
 }
 
+/* What a card tells its driver, so there is no default: a card that says nothing has 1500. */
+static enum status take_mtu(struct nic *n, const char *key, char *value, struct error *err)
+{
+    char *end;
+    unsigned long v = isdigit((u8)*value) ? strtoul(value, &end, 10) : 0;
+    if (v < NET_MTU_MIN || v > NET_MTU_MAX || *end)
+        return fail(err, ST_INVAL, "%s=%s: wants a number from %d to %d", key, value, NET_MTU_MIN,
+                    NET_MTU_MAX);
+    n->mtu = (u16)v;
+    return ST_OK;
+}
+
 static enum status take_bool(bool *to, const char *key, char *value, struct error *err)
 {
     return parse_on_off(value, to) ? ST_OK
@@ -153,10 +165,10 @@ static enum status take_word(const char **to, const char *key, char *value, stru
 static enum status unknown_key(enum nic_kind kind, const char *key, struct error *err)
 {
     static const char *const keys[][16] = {
-        [NIC_USER] = {"model", "mac", "id", "hostfwd", "restrict", "net", "host", "dns",
+        [NIC_USER] = {"model", "mac", "mtu", "id", "hostfwd", "restrict", "net", "host", "dns",
                       "dhcpstart", "hostname", "domainname", "tftp", "bootfile", "ipv6", NULL},
-        [NIC_TAP] = {"model", "mac", "id", "ifname", "script", "downscript", NULL},
-        [NIC_SOCKET] = {"model", "mac", "id", "udp", "localaddr", NULL},
+        [NIC_TAP] = {"model", "mac", "mtu", "id", "ifname", "script", "downscript", NULL},
+        [NIC_SOCKET] = {"model", "mac", "mtu", "id", "udp", "localaddr", NULL},
     };
     static const char *const names[] = {"user", "tap", "socket"};
     const char *near = nearest(key, keys[kind]);
@@ -220,11 +232,26 @@ static enum status take_key(struct nic *n, const char *key, char *value, struct 
         return take_model(n, value, err);
     if (!strcmp(key, "mac"))
         return take_mac(n, value, err);
+    if (!strcmp(key, "mtu") || !strcmp(key, "host_mtu"))
+        return take_mtu(n, key, value, err);
     if (!strcmp(key, "id")) /* there is nobody to call it by its name */
         return ST_OK;
     if (n->kind == NIC_USER)
         return take_user(n, key, value, err);
     return n->kind == NIC_TAP ? take_tap(n, key, value, err) : take_udp(n, key, value, err);
+}
+
+/* libslirp takes packets of this size at most; a datagram carries this frame at most. */
+enum { USER_MTU_MAX = 65521, UDP_MTU_MAX = 65507 - NET_FRAME_EXTRA };
+
+static enum status check_mtu(const struct nic *n, struct error *err)
+{
+    u32 most = n->kind == NIC_USER ? USER_MTU_MAX : n->kind == NIC_TAP ? NET_MTU_MAX : UDP_MTU_MAX;
+    if (n->mtu && n->model != VM_NIC_VIRTIO)
+        return fail(err, ST_INVAL, "mtu= is for model=virtio: an e1000 has no way to tell");
+    if (n->mtu > most)
+        return fail(err, ST_INVAL, "mtu=%u: this cable carries %u at most", n->mtu, most);
+    return ST_OK;
 }
 
 static enum status check_network(const struct nic *n, struct error *err)
@@ -275,6 +302,8 @@ enum status nic_parse(const char *text, struct nic **out, struct error *err)
         st = take_key(n, key, value, err);
     if (st == ST_OK && n->kind == NIC_USER)
         st = check_network(n, err);
+    if (st == ST_OK)
+        st = check_mtu(n, err);
     if (st == ST_OK && n->kind == NIC_TAP && !n->ifname)
         st = fail(err, ST_INVAL, "tap: wants ifname=");
     if (st == ST_OK && n->kind == NIC_SOCKET && (!n->has_remote || !n->has_local))
@@ -307,6 +336,7 @@ enum status nic_open(struct nic *n, int index, struct vm_nic *card, struct error
     if (st != ST_OK)
         return fail(err, st, "-nic: %.480s", why.msg);
     nic_card(n, index, card);
+    n->link->net.mtu = n->mtu;
     card->net = &n->link->net;
     return ST_OK;
 }

@@ -27,7 +27,7 @@ struct port {
 static void port_round(struct link *l)
 {
     struct port *p = l->host;
-    u8 frame[65536];
+    u8 frame[NET_JUMBO_MAX + 1]; /* one that is cut off is too long */
     u32 len;
     const u8 *out;
     struct pollfd fds[2] = {{.fd = l->wake_fd, .events = POLLIN},

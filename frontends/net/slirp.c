@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_TIMERS = 8, MTU = 1500, LONGEST_MS = 60000 };
+enum { MAX_TIMERS = 8, LONGEST_MS = 60000 };
 
 struct timer_slot {
     bool used;
@@ -221,6 +221,7 @@ enum status slirp_open(const struct nic *n, struct link **out, struct error *err
         return fail(err, ST_NOMEM, "out of memory");
     }
     u->link = l;
+    u16 mtu = n->mtu ? n->mtu : NET_MTU;
     SlirpConfig c = {
         .version = 1,
         .restricted = n->restricted,
@@ -236,8 +237,8 @@ enum status slirp_open(const struct nic *n, struct link **out, struct error *err
         .vdomainname = n->domain,
         .tftp_path = n->tftp,
         .bootfile = n->bootfile,
-        .if_mtu = MTU,
-        .if_mru = MTU,
+        .if_mtu = mtu,
+        .if_mru = mtu,
     };
     inet_pton(AF_INET6, "fec0::", &c.vprefix_addr6);
     inet_pton(AF_INET6, "fec0::2", &c.vhost6);

@@ -104,14 +104,14 @@ static void measure(void *ctx, const void *data, u32 len)
 Test(inbox, sizes)
 {
     u32 got = 1;
-    u8 *big = calloc(1, 65537);
+    u8 *big = calloc(1, INBOX_MAX + 1);
     struct inbox *in = inbox_new();
-    cr_expect(!inbox_post(in, measure, &got, big, 65537));
+    cr_expect(!inbox_post(in, measure, &got, big, INBOX_MAX + 1));
     cr_expect(!inbox_pending(in));
-    cr_expect(inbox_post(in, measure, &got, big, 65536));
-    memset(big, 0xff, 65536); /* it was copied */
+    cr_expect(inbox_post(in, measure, &got, big, INBOX_MAX));
+    memset(big, 0xff, INBOX_MAX); /* it was copied */
     inbox_drain(in);
-    cr_expect_eq((int)got, 65536);
+    cr_expect_eq((int)got, INBOX_MAX);
     inbox_post(in, measure, &got, NULL, 0);
     inbox_drain(in);
     cr_expect_eq((int)got, 0);

@@ -17,20 +17,22 @@ struct cable {
     struct {
         u32 len;
         u8 data[NET_FRAME_MAX];
-    } kept[CABLE_KEPT];
+    } kept[CABLE_KEPT];     /* of longer ones the beginning */
+    u8 last[NET_JUMBO_MAX]; /* the last one whole */
 };
 
 static inline void cable_send(struct netdev *n, const u8 *frame, size_t len)
 {
     struct cable *c = (struct cable *)n;
-    if (len < NET_FRAME_MIN || len > NET_FRAME_MAX) {
+    if (len < NET_FRAME_MIN || len > netdev_frame_max(n)) {
         c->bad++;
         return;
     }
     if (c->sent < CABLE_KEPT) {
-        memcpy(c->kept[c->sent].data, frame, len);
+        memcpy(c->kept[c->sent].data, frame, MIN(len, NET_FRAME_MAX));
         c->kept[c->sent].len = (u32)len;
     }
+    memcpy(c->last, frame, len);
     c->sent++;
 }
 

@@ -3,13 +3,14 @@
  *
  * Input: features, then operations of one byte and what each takes. Descriptors, rings and packets
  * are in the first 64 KiB of 2 MiB. What is broken needs a reset and gets one; nothing else ends.
+ * The cable carries more than the usual, and the driver may ask how much.
  */
 #include "tests/devices/net_rig.h"
 #include "tests/fuzz/fuzz.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/virtio.h"
 
-enum { PLAYGROUND = 65536, OPS = 256, RING = 16 };
+enum { PLAYGROUND = 65536, OPS = 256, RING = 16, MTU = 9000 };
 
 struct in {
     const u8 *p;
@@ -57,7 +58,7 @@ static void put_desc(struct in *in, u8 *ram, u32 q, u32 k)
 
 static void operate(struct in *in, u8 *ram, struct cable *c, struct virtio_dev *v)
 {
-    u8 op = (u8)take(in, 1), frame[NET_FRAME_MAX] = {0};
+    u8 op = (u8)take(in, 1), frame[MTU + 100] = {0};
     u32 a, n, q = op >> 4 & 3;
     switch (op & 15) {
     case 0:
@@ -96,7 +97,7 @@ static void operate(struct in *in, u8 *ram, struct cable *c, struct virtio_dev *
         break;
     case 9:
     case 10:
-        n = take(in, 2) % (NET_FRAME_MAX + 1);
+        n = take(in, 2) % sizeof(frame);
         for (a = 0; a < 24; a++)
             frame[a] = (u8)take(in, 1);
         if (op & 16)
@@ -144,6 +145,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     if (!v) {
         pci_rig_init(&p, true);
         cable_init(&c);
+        c.net.mtu = MTU;
         v = virtio_net_new(test_mac, &c.net);
         virtio_attach(v, p.mem, on_irq, NULL);
         v->dma = true;

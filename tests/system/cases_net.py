@@ -92,7 +92,7 @@ def fetch(url, seconds):
             time.sleep(0.5)
 
 
-def network(c, model, module, *options, size=4 << 20):
+def network(c, model, module, *options, size=4 << 20, mtu=1500):
     data = random.Random(7).randbytes(size)
     digest = hashlib.sha256(data).hexdigest()
     tcp = free_port()
@@ -109,6 +109,10 @@ def network(c, model, module, *options, size=4 << 20):
             raise vm.Failure("not the card's address")
         check(v, "udhcpc -i eth0 -n -q -s /dhcp.sh", 60)
         check(v, "ping -c 3 10.0.2.2", 60)
+        check(v, "test $(cat /sys/class/net/eth0/mtu) = %d" % mtu)
+        check(v, "ping -c 3 -s %d 10.0.2.2" % (mtu - 28), 60)
+        # reassembled and cut: none, this was a frame's worth each time
+        check(v, "test $(grep '^Ip: [0-9]' /proc/net/snmp | cut -d' ' -f15-20 | tr -d ' ') = 000000")
         # to the guest
         out = check(v, "time wget -O /tmp/f http://10.0.2.2:%d/f; sha256sum /tmp/f" % server.port, 300)
         if digest not in out:
@@ -144,6 +148,12 @@ def net_e1000(c):
 def net_virtio(c):
     """the same with virtio-net"""
     network(c, "virtio", "virtio_net")
+
+
+@case
+def net_jumbo(c):
+    """the same with virtio-net and an MTU of 9000, which its driver is told"""
+    network(c, "virtio,mtu=9000", "virtio_net", mtu=9000)
 
 
 @case

@@ -73,15 +73,18 @@ def solo5_blk(c):
             never="unhandled irq")
 
 
-def cards(c, *taps):
+def cards(c, *taps, mtu=None):
     options = []
     for number, tap in enumerate(taps):
         if not os.path.exists("/sys/class/net/" + tap):
             raise guests.Missing("there is no interface %s" % tap)
         quiet = "" if c.emu.name == "trivisor" else ",script=no,downscript=no"
         model = "virtio" if c.emu.name == "trivisor" else "virtio-net-pci"
+        more = ",mtu=%d" % mtu if mtu and c.emu.name == "trivisor" else ""
         options += ["-nic", "tap,ifname=%s,model=%s,mac=52:54:00:12:34:%02x%s"
-                    % (tap, model, 0x56 + number, quiet)]
+                    % (tap, model, 0x56 + number, quiet + more)]
+    if mtu and c.emu.name != "trivisor":
+        options += ["-global", "virtio-net-pci.host_mtu=%d" % mtu]
     return options
 
 
@@ -106,3 +109,12 @@ def solo5_net(c):
             during=pings(50000, "10.0.0.2", "10.1.0.2"))
         run(c, engine, "test_net_ring", "SUCCESS", *one,
             during=pings(10010, "10.0.0.2", pattern="deadbeef"))
+
+
+@case
+def solo5_mtu(c):
+    """Solo5's test of the MTU that virtio-net tells, which is the host interface's, both engines"""
+    jumbo, usual = cards(c, "tap102", mtu=9000), cards(c, "tap102")
+    for engine in engines(c):
+        run(c, engine, "test_net_mtu", "MTU is 9000", *jumbo)
+        run(c, engine, "test_net_mtu", "MTU is 1500", *usual)

@@ -2,6 +2,16 @@
 USAGE, HOST = 2, 4
 
 BAD = [
+    ("network MTU of an e1000", ["run", "-nic", "user,mtu=9000"], USAGE, r"for model=virtio"),
+    ("network MTU small", ["run", "-nic", "user,model=virtio,mtu=67"], USAGE, r"mtu=67: .*68 to 65535"),
+    ("network MTU large", ["run", "-nic", "tap,model=virtio,mtu=65536"], USAGE, r"68 to 65535"),
+    ("network MTU no number", ["run", "-nic", "tap,model=virtio,host_mtu=9k"], USAGE,
+     r"host_mtu=9k: wants"),
+    ("network MTU empty", ["run", "-nic", "tap,model=virtio,mtu="], USAGE, r"68 to 65535"),
+    ("network MTU negative", ["run", "-nic", "tap,model=virtio,mtu=-1"], USAGE, r"68 to 65535"),
+    ("network MTU of user", ["run", "-nic", "user,mtu=65522,model=virtio"], USAGE, r"65521 at most"),
+    ("network MTU of socket", ["run", "-nic", "socket,model=virtio,mtu=65490"], USAGE,
+     r"65489 at most"),
     ("drive index virtio", ["run", "-drive", "file=@disk,if=virtio,index=8"], USAGE, r"index=8"),
     ("nine virtio disks", ["run"] + ["-drive", "file=@disk,if=virtio"] * 9, USAGE,
      r"no more than 8 virtio"),

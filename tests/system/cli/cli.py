@@ -422,6 +422,7 @@ def networks(r):
                      "user,model=virtio,restrict=on,ipv6=off,hostfwd=:127.0.0.1:%d-10.9.0.15:22,"
                      "net=10.9.0.0/255.255.0.0,host=10.9.0.1,hostname=a,domainname=b" % port,
                      "-nic", "user,model=e1000,mac=02:00:00:00:00:01,id=n",
+                     "-nic", "user,model=virtio,mtu=65521",
                      "-nic", "socket,udp=127.0.0.1:%d,localaddr=127.0.0.1:%d" % (port, port)), 0x21)
 
 
