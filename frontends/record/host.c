@@ -12,6 +12,7 @@
 
 #include <asm/ldt.h>
 #include <asm/hwcap2.h>
+#include <cpuid.h>
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
@@ -518,4 +519,16 @@ enum status host_run(struct host *h, int n, struct error *err)
             return st;
     }
     return ST_OK;
+}
+
+void record_processor(char name[64])
+{
+    unsigned r[12];
+    memset(name, 0, 64);
+    for (unsigned k = 0; k < 3; k++)
+        if (!__get_cpuid(0x80000002 + k, &r[4 * k], &r[4 * k + 1], &r[4 * k + 2], &r[4 * k + 3]))
+            return;
+    memcpy(name, r, 48);
+    for (size_t n = strlen(name); n && name[n - 1] == ' '; n--)
+        name[n - 1] = 0;
 }

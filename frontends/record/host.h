@@ -73,4 +73,8 @@ bool host_shadow(u64 addr);
 
 /* The image a case starts from. */
 void host_arena(const struct host_case *c, u8 image[]);
+
+/* CPUID's brand string, "" if there is none. */
+void record_processor(char name[64]);
+
 #endif

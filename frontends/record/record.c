@@ -5,10 +5,10 @@
 #include "frontends/cli_priv.h"
 #include "frontends/disasm.h"
 #include "frontends/record/record_priv.h"
+#include "frontends/record/host.h"
 #include "frontends/record/segments.h"
 #include "base/log.h"
 
-#include <cpuid.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,18 +109,6 @@ struct writer {
     struct vector v;
     char cpu[64];
 };
-
-void record_processor(char name[64])
-{
-    unsigned r[12];
-    memset(name, 0, 64);
-    for (unsigned k = 0; k < 3; k++)
-        if (!__get_cpuid(0x80000002 + k, &r[4 * k], &r[4 * k + 1], &r[4 * k + 2], &r[4 * k + 3]))
-            return;
-    memcpy(name, r, 48);
-    for (size_t n = strlen(name); n && name[n - 1] == ' '; n--)
-        name[n - 1] = 0;
-}
 
 static enum status make_dir(const char *path, struct error *err)
 {

@@ -10,8 +10,6 @@
 
 /* A case as a vector. False: no memory. */
 bool record_vector(const struct session_case *x, struct disasm *dis, struct vector *v);
-/* CPUID's brand string, "" if there is none. */
-void record_processor(char name[64]);
 /* report.c: the scoreboard (docs/conformance.md). */
 enum status report_write(const struct session *s, const struct session_config *cfg,
                          const char *path, struct error *err);

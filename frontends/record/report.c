@@ -2,6 +2,7 @@
  * frontends/record/report.c - the conformance scoreboard: rows, forms, vectors, engines.
  */
 #include "frontends/record/record_priv.h"
+#include "frontends/record/host.h"
 
 #include <errno.h>
 #include <stdio.h>
