@@ -40,6 +40,18 @@ struct cpu *sweep_cpu_all(void)
     return cpu;
 }
 
+void sweep_free(struct cpu *cpu)
+{
+    struct clock *clk = cpu->clk;
+    struct space *mem = cpu->mem, *ports = cpu->ports;
+    struct ram *ram = cpu->ram;
+    cpu_free(cpu);
+    space_free(mem);
+    space_free(ports);
+    ram_free(ram);
+    clock_free(clk);
+}
+
 enum feature sweep_feature(ZydisISASet set)
 {
     switch (set) {

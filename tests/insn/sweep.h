@@ -20,10 +20,11 @@ struct encoding {
 };
 typedef void sweep_fn(void *ctx, struct cpu *cpu, const struct encoding *e);
 
-/* A CPU of that model with 1 MiB of RAM; NULL is "host". Never freed. */
+/* A CPU of that model with 1 MiB of RAM; NULL is "host". The caller's, for sweep_free(). */
 struct cpu *sweep_cpu(const char *model);
 /* One that has every feature, whatever the host has: to decode with, not to run. */
 struct cpu *sweep_cpu_all(void);
+void sweep_free(struct cpu *cpu);
 
 enum sweep_what {
     SWEEP_ALL = 0,

@@ -68,14 +68,16 @@ static const char *damage(u8 *p, size_t *size, u64 *seed, int how)
         *size += 1 + next(seed) % 64;
         return "something added";
     case 5: {
-        size_t at = next(seed) % *size, n = MIN(1 + next(seed) % 4096, *size - at);
+        size_t at = next(seed) % *size, n = 1 + next(seed) % 4096;
+        n = MIN(n, *size - at);
         p[at] ^= 1;
         for (size_t k = 1; k < n; k++)
             p[at + k] = (u8)next(seed);
         return "a stretch overwritten";
     }
     case 6: {
-        size_t at = next(seed) % (*size - 1), n = MIN(1 + next(seed) % 512, *size - at - 1);
+        size_t at = next(seed) % (*size - 1), n = 1 + next(seed) % 512;
+        n = MIN(n, *size - at - 1);
         memmove(p + at, p + at + n, *size - at - n);
         *size -= n;
         return "a stretch missing";
@@ -145,8 +147,10 @@ Test(hostile, values_made_up_with_right_sums, .timeout = 600)
         int flips = 1 + (int)(next(&seed) % 30);
         u32 sections = ld_u32(p + offsetof(struct snap_header, sections));
         size_t at = section(p, size, (u32)(next(&seed) % sections)) + sizeof(struct snap_section);
-        for (int j = 0; j < flips; j++)
-            p[MIN(at + next(&seed) % 3000, size - 1)] ^= (u8)next(&seed);
+        for (int j = 0; j < flips; j++) {
+            size_t place = at + next(&seed) % 3000;
+            p[MIN(place, size - 1)] ^= (u8)next(&seed);
+        }
         reseal(p, n);
         bytes_file(in(&f, "bad"), p, n);
         enum status st = vm_load(m.vm, in(&f, "bad"), SNAPSHOT_ANY_DISKS, &m.err);
