@@ -255,7 +255,7 @@ BAD = [
     ("display scale", ["run", "-display", "sdl,scale=big"], USAGE, r"smooth, sharp or integer"),
     ("display key", ["run", "-display", "sdl,fulscreen=on"], USAGE, r"did you mean 'fullscreen'"),
     ("display none with keys", ["run", "-display", "none,scale=sharp"], USAGE, r"takes no keys"),
-    ("display and -nographic", ["run", "-nographic", "-display", "sdl"], USAGE, r"not with -nographic"),
+    ("display and -nographic", ["run", "-nographic", "-display", "sdl"], USAGE, r"-nographic has no screen: not with -display"),
 
     ("clock", ["run", "-rtc", "now"], USAGE, r"base=utc"),
     ("clock date", ["run", "-rtc", "base=2006-13-01"], USAGE, r"base=utc"),
