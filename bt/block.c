@@ -85,6 +85,8 @@ static void store_reg(struct xl *x, int reg)
     mem_modrm(x, reg);
 }
 
+enum { TARGET_CODE = offsetof(struct cpu, bt_targets) + offsetof(struct jump_target, code) };
+
 void find_block(struct xl *x, int k, u32 key)
 {
     struct asm_buf *a = x->a;
@@ -96,8 +98,8 @@ void find_block(struct xl *x, int k, u32 key)
     E(a, 0xf2, 0x4d, 0x0f, 0x38, 0xf1, 0xf7); /* crc32 r14, r15 */
     E(a, 0x41, 0x81, 0xe6);                   /* and r14d, TARGET_MASK */
     e4(a, TARGET_MASK);
-    E(a, 0x65, 0x4d, 0x3b, 0xbe); /* cmp r15, gs:[r14 + tag] */
-    e4(a, offsetof(struct cpu, bt_targets) + offsetof(struct jump_target, tag));
+    e_gs_at(a, true, OP_LOAD_CMP, S2, S1,
+            offsetof(struct cpu, bt_targets) + offsetof(struct jump_target, tag));
     cold_add(x, e_jcc(a, CC_NE), COLD_MISS, k, 0);
     if (!a->full) {
         x->outs[x->n_cold - 1].back = a->p;
@@ -107,14 +109,12 @@ void find_block(struct xl *x, int k, u32 key)
 
 void jump_found(struct xl *x)
 {
-    E(x->a, 0x65, 0x41, 0xff, 0xa6); /* jmp gs:[r14 + code] */
-    e4(x->a, offsetof(struct cpu, bt_targets) + offsetof(struct jump_target, code));
+    e_gs_at(x->a, false, 0xff, 4, S1, TARGET_CODE); /* jmp */
 }
 
 void keep_found(struct xl *x)
 {
-    E(x->a, 0x65, 0x4d, 0x8b, 0xbe); /* mov r15, gs:[r14 + code] */
-    e4(x->a, offsetof(struct cpu, bt_targets) + offsetof(struct jump_target, code));
+    e_gs_at(x->a, true, OP_LOAD, S2, S1, TARGET_CODE);
     e_frame(x->a, true, OP_STORE, S2, FRAME_SCRATCH);
 }
 

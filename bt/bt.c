@@ -64,6 +64,11 @@ static u64 fault_at(struct cpu *cpu, u64 pc)
 
 enum status bt_attach(struct cpu *cpu, const struct bt_config *c, struct error *err)
 {
+    u64 secret[3]; /* what the guest must not guess: bt_priv.h, mmu.h */
+    if (!__builtin_cpu_supports("sse4.2"))
+        return fail(err, ST_UNSUP, "the translator wants a processor with SSE4.2 (-engine interp)");
+    if (getrandom(secret, sizeof(secret), 0) != sizeof(secret))
+        return fail(err, ST_UNSUP, "the host has no random numbers for the translator");
     struct bt *t = calloc(1, sizeof(*t));
     if (!t)
         return fail(err, ST_NOMEM, "out of memory for the translator");
@@ -92,16 +97,10 @@ enum status bt_attach(struct cpu *cpu, const struct bt_config *c, struct error *
     t->stats.resets = 0;
     /* No address has bit 63 set and bits 62 to 56 clear; which one it is, is not for the guest to
      * know: an access there would pass the comparison (and fault on the host). */
-    u64 secret = 0;
-    if (getrandom(&secret, sizeof(secret), 0) != sizeof(secret))
-        secret = (u64)(uintptr_t)t->rw;
-    cpu->mmu.sites.none = BIT64(63) | (secret & 0x00fffffffffff000ull);
+    cpu->mmu.sites.none = BIT64(63) | (secret[0] & 0x00fffffffffff000ull);
     cpu->mmu.sites.used = 1;
-    u64 more[2] = {0};
-    if (getrandom(more, sizeof(more), 0) != sizeof(more))
-        more[0] = more[1] = (u64)(uintptr_t)more;
-    t->secret = more[0];
-    mmu_seed_salts(&cpu->mmu, more[1]);
+    t->secret = secret[1];
+    mmu_seed_salts(&cpu->mmu, secret[2]);
     mmu_clear_sites(&cpu->mmu);
     blocks_flush(cpu);
     cpu->engine_ctx = t;

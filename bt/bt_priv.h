@@ -285,6 +285,9 @@ void mem_operand(struct xl *x, int k, const struct insn *i, const struct mem_use
 void mem_base(struct xl *x, int k, int base, i32 disp, u32 size, bool write, u8 what);
 /* REP MOVS and STOS, page by page. False: nothing was emitted. */
 bool mem_rep(struct xl *x, int k);
+/* `to`: the place of an address's page in a view's TLB (a struct tlb_entry *; `tlb`: where struct
+ * cpu has that). Flags go. */
+void e_tlb_slot(struct asm_buf *a, int to, int address, size_t tlb);
 /* Code of a way out whose access went by a site's entry: fills it and tries again, or falls
  * through. */
 void mem_miss(struct xl *x, const struct way_out *w);

@@ -229,13 +229,8 @@ static u8 *make_fill(struct bt *t, bool write, enum fill how)
         e_land(a, rare);
     }
     u8 *again = a->p;
-    e_mov_rr(a, false, H_RAX, S2);
-    E(a, 0xc1, 0xe8, TLB_BITS); /* shr eax, 10: as tlb_index */
-    e_rr(a, false, 0x31, S2, H_RAX);
-    E(a, 0xc1, 0xe8, 7, 0x25); /* shr eax, 7; and eax, 7fe0h */
-    e4(a, 0x7fe0);
-    e_gs(a, true, OP_LOAD_ADD, H_RAX,
-         how == FILL_KERNEL ? offsetof(struct cpu, sys_tlb) : offsetof(struct cpu, tlb));
+    e_tlb_slot(a, H_RAX, S2,
+               how == FILL_KERNEL ? offsetof(struct cpu, sys_tlb) : offsetof(struct cpu, tlb));
     e_mov_rr(a, true, H_RCX, S2);
     e_rm(a, true, OP_LOAD_XOR, H_RCX, H_RAX, (i32)tag);
     E(a, 0x48, 0x81, 0xf9); /* cmp rcx, 4095 */

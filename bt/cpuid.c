@@ -4,13 +4,6 @@
  */
 #include "bt/bt_priv.h"
 
-/* op reg, gs:[r15 + off] */
-static void gs_r15(struct asm_buf *a, bool w, u8 op, int reg, size_t off)
-{
-    E(a, 0x65, (u8)(0x41 | w << 3 | (reg >> 3) << 2), op, (u8)(0x80 | (reg & 7) << 3 | (S2 & 7)));
-    e4(a, (u32)off);
-}
-
 /* call. ZF: EAX to EDX have it. Destroys r14, r15. */
 void make_cpuid_thunk(struct bt *t)
 {
@@ -32,17 +25,17 @@ void make_cpuid_thunk(struct bt *t)
     e_mov_rr(a, false, S2, H_RAX);
     E(a, 0x41, 0x83, 0xe7, CPUID_KNOWN - 1); /* and r15d, 7 */
     E(a, 0x41, 0xc1, 0xe7, 6);               /* shl r15d, 6 */
-    gs_r15(a, false, OP_LOAD_CMP, H_RAX, at + offsetof(struct cpuid_known, leaf));
+    e_gs_at(a, false, OP_LOAD_CMP, H_RAX, S2, at + offsetof(struct cpuid_known, leaf));
     no[n++] = e_jcc(a, CC_NE);
-    gs_r15(a, false, OP_LOAD_CMP, H_RCX, at + offsetof(struct cpuid_known, sub));
+    e_gs_at(a, false, OP_LOAD_CMP, H_RCX, S2, at + offsetof(struct cpuid_known, sub));
     no[n++] = e_jcc(a, CC_NE);
     for (size_t k = 0; k < ARRAY_LEN(same); k++) {
         e_gs(a, true, OP_LOAD, S1, same[k].now);
-        gs_r15(a, true, OP_LOAD_CMP, S1, at + same[k].known);
+        e_gs_at(a, true, OP_LOAD_CMP, S1, S2, at + same[k].known);
         no[n++] = e_jcc(a, CC_NE);
     }
     for (size_t k = 0; k < ARRAY_LEN(regs); k++)
-        gs_r15(a, false, OP_LOAD, regs[k], at + offsetof(struct cpuid_known, out) + 4 * k);
+        e_gs_at(a, false, OP_LOAD, regs[k], S2, at + offsetof(struct cpuid_known, out) + 4 * k);
     for (int k = 0; k < n; k++)
         e_land(a, no[k]);
     e1(a, 0xc3);

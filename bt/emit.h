@@ -103,6 +103,20 @@ static inline void e_gs(struct asm_buf *a, bool w, u8 op, int reg, size_t off)
     E(a, op, (u8)((reg & 7) << 3 | 4), 0x25);
     e4(a, (u32)off);
 }
+/* op reg, gs:[base + off]; base is R8 or above, but R12. */
+static inline void e_gs_at(struct asm_buf *a, bool w, u8 op, int reg, int base, size_t off)
+{
+    E(a, 0x65, (u8)(0x41 | w << 3 | (reg >> 3) << 2), op, (u8)(0x80 | (reg & 7) << 3 | (base & 7)));
+    e4(a, (u32)off);
+}
+/* test dword gs:[off], bits */
+static inline void e_gs_test(struct asm_buf *a, size_t off, u32 bits)
+{
+    E(a, 0x65, 0xf7, 0x04, 0x25);
+    e4(a, (u32)off);
+    e4(a, bits);
+}
+enum { DIGIT_OR = 1, DIGIT_AND = 4, DIGIT_CMP = 7 }; /* ModRM.reg of 80h, 81h, 83h */
 enum {
     OP_LOAD = 0x8b,
     OP_STORE = 0x89,

@@ -78,21 +78,28 @@ void mem_lea(struct xl *x, int k, const struct insn *i)
     effective(x, i, to, i->asize == 8 && size == 8);
 }
 
+void e_tlb_slot(struct asm_buf *a, int to, int address, size_t tlb)
+{
+    _Static_assert(sizeof(struct tlb_entry) == 1 << 5, "the shift, as tlb_index");
+    e_mov_rr(a, false, to, address);
+    e_rex(a, false, 0, 0, to);
+    E(a, 0xc1, (u8)(0xe8 | (to & 7)), TLB_BITS); /* shr */
+    e_rr(a, false, 0x31, address, to);           /* xor */
+    e_rex(a, false, 0, 0, to);
+    E(a, 0xc1, (u8)(0xe8 | (to & 7)), PAGE_SHIFT - 5);
+    e_rex(a, false, 0, 0, to);
+    E(a, 0x81, (u8)(0xe0 | (to & 7))); /* and */
+    e4(a, (TLB_SIZE - 1) << 5);
+    e_gs(a, true, OP_LOAD_ADD, to, tlb);
+}
+
 /* S1: the address; becomes the host's. */
 static void look_up(struct xl *x, int k, u32 size, bool write, u8 what)
 {
     struct asm_buf *a = x->a;
     size_t tag = write ? offsetof(struct tlb_entry, wtag) : offsetof(struct tlb_entry, rtag);
-    _Static_assert(sizeof(struct tlb_entry) == 32 && TLB_SIZE == 1024, "the shifts below");
-
     u8 *retry = a->p;
-    e_mov_rr(a, false, S2, S1);
-    E(a, 0x41, 0xc1, 0xef, TLB_BITS); /* shr r15d, 10: as tlb_index */
-    e_rr(a, false, 0x31, S1, S2);     /* xor r15d, r14d */
-    E(a, 0x41, 0xc1, 0xef, 7);        /* shr r15d, 7 */
-    E(a, 0x41, 0x81, 0xe7);           /* and r15d, 7fe0h */
-    e4(a, 0x7fe0);
-    e_gs(a, true, OP_LOAD_ADD, S2, offsetof(struct cpu, tlb));
+    e_tlb_slot(a, S2, S1, offsetof(struct cpu, tlb));
     e_rm(a, true, OP_LOAD_XOR, S1, S2, (i32)tag);
     E(a, 0x49, 0x81, 0xfe); /* cmp r14, 4096 - size */
     e4(a, 4096 - size);
@@ -400,9 +407,7 @@ bool mem_rep(struct xl *x, int k)
     u8 *retry = a->p;
     for (int r = H_RCX; !x->bits64 && r <= H_RDI; r = r == H_RCX ? H_RSI : r + 1)
         e_mov_rr(a, false, r, r); /* nobody can see upper halves */
-    E(a, 0x65, 0xf7, 0x04, 0x25); /* test dword gs:[flsys], DF */
-    e4(a, (u32)offsetof(struct cpu, flsys));
-    e4(a, FL_DF);
+    e_gs_test(a, offsetof(struct cpu, flsys), FL_DF);
     cold_add(x, e_jcc(a, CC_NE), COLD_SLOW, k, 0);
     E(a, 0x48, 0x81, 0xf9); /* cmp rcx, REP_MOST: nobody waits long */
     e4(a, REP_MOST);

@@ -190,7 +190,7 @@ static always_inline struct next go_on(struct cpu *c, bool remember)
     }
     if (likely(b->hot_lin == lin && b->hot)) {
         if (remember && !bt_of(c)->cfg.unlinked) {
-            if (!(c->key & KEY_USER) && !j->global && !c->mmu.local_kernel)
+            if (!(c->key & KEY_USER) && j->lin == lin && !j->global && !c->mmu.local_kernel)
                 mmu_set_local_kernel(&c->mmu);
             remember_target(c, lin, c->key);
         }

@@ -13,13 +13,6 @@ static size_t seg_at(int s)
     return offsetof(struct cpu, seg) + (size_t)s * sizeof(struct seg);
 }
 
-/* op reg, gs:[r14 + off] */
-static void gs_r14(struct asm_buf *a, bool w, u8 op, int reg, size_t off)
-{
-    E(a, 0x65, (u8)(0x41 | w << 3 | (reg >> 3) << 2), op, (u8)(0x80 | (reg & 7) << 3 | (S1 & 7)));
-    e4(a, (u32)off);
-}
-
 enum { MAX_NO = 8 };
 
 /* r15d: a selector, not null. Then r14: the offset of its place in cpu->known, if the descriptor
@@ -30,7 +23,6 @@ static int known(struct asm_buf *a, u8 *no[MAX_NO])
     size_t at = offsetof(struct cpu, known);
     int n = 0;
     _Static_assert(sizeof(struct seg_known) == 32 && SEG_KNOWN == 16, "the shift below");
-    _Static_assert(sizeof(struct tlb_entry) == 32, "the shifts below");
     e_mov_rr(a, false, H_RAX, S2);
     E(a, 0x83, 0xc8, 0x07);       /* or eax, 7 */
     E(a, 0x65, 0x0f, 0xb7, 0x0c); /* movzx ecx, word gs:[limit] */
@@ -42,17 +34,12 @@ static int known(struct asm_buf *a, u8 *no[MAX_NO])
     E(a, 0x41, 0x83, 0xe6, 8 * (SEG_KNOWN - 1)); /* and r14d, 78h */
     E(a, 0x41, 0xc1, 0xe6, 2);                   /* shl r14d, 2 */
     e1(a, 0x66);                                 /* cmp r15w, gs:[r14 + sel]: never of the LDT */
-    gs_r14(a, false, OP_LOAD_CMP, S2, at + offsetof(struct seg_known, seg.sel));
+    e_gs_at(a, false, OP_LOAD_CMP, S2, S1, at + offsetof(struct seg_known, seg.sel));
     no[n++] = e_jcc(a, CC_NE);
     E(a, 0x41, 0x83, 0xe7, 0xf8); /* and r15d, -8 */
     e_gs(a, true, OP_LOAD_ADD, S2, offsetof(struct cpu, gdtr.base));
     /* outside long mode, one over 4 GiB is in no slot */
-    e_mov_rr(a, false, H_RAX, S2);
-    E(a, 0xc1, 0xe8, TLB_BITS); /* shr eax: as tlb_index */
-    e_rr(a, false, 0x31, S2, H_RAX);
-    E(a, 0xc1, 0xe8, PAGE_SHIFT - 5, 0x25); /* shr eax; and eax, imm */
-    e4(a, (TLB_SIZE - 1) * 32);
-    e_gs(a, true, OP_LOAD_ADD, H_RAX, offsetof(struct cpu, sys_tlb));
+    e_tlb_slot(a, H_RAX, S2, offsetof(struct cpu, sys_tlb));
     e_mov_rr(a, true, H_RCX, S2);
     e_rm(a, true, OP_LOAD_XOR, H_RCX, H_RAX, (i32)offsetof(struct tlb_entry, rtag));
     E(a, 0x48, 0x81, 0xf9); /* cmp rcx, 4096 - 8 */
@@ -60,7 +47,7 @@ static int known(struct asm_buf *a, u8 *no[MAX_NO])
     no[n++] = e_jcc(a, CC_A);
     e_rm(a, true, OP_LOAD_ADD, S2, H_RAX, (i32)offsetof(struct tlb_entry, add));
     e_rm(a, true, OP_LOAD, S2, S2, 0);
-    gs_r14(a, true, OP_LOAD_CMP, S2, at + offsetof(struct seg_known, raw));
+    e_gs_at(a, true, OP_LOAD_CMP, S2, S1, at + offsetof(struct seg_known, raw));
     no[n++] = e_jcc(a, CC_NE);
     return n;
 }
@@ -78,16 +65,16 @@ static u8 *make_load(struct asm_buf *a, int s)
     null = e_jcc(a, CC_E);
     n = known(a, no);
     if (!nullable) {
-        gs_r14(a, false, 0x80, 7, at + offsetof(struct seg, full)); /* cmp byte, 1 */
+        e_gs_at(a, false, 0x80, 7, S1, at + offsetof(struct seg, full)); /* cmp byte, 1 */
         e1(a, 1);
         no[n++] = e_jcc(a, CC_NE);
-        gs_r14(a, true, 0x83, 7, at + offsetof(struct seg, base)); /* cmp qword, 0 */
+        e_gs_at(a, true, 0x83, 7, S1, at + offsetof(struct seg, base)); /* cmp qword, 0 */
         e1(a, 0);
         no[n++] = e_jcc(a, CC_NE);
     }
     _Static_assert(sizeof(struct seg) == 24, "three words");
     for (size_t k = 0; k < sizeof(struct seg); k += 8) {
-        gs_r14(a, true, OP_LOAD, S2, at + k);
+        e_gs_at(a, true, OP_LOAD, S2, S1, at + k);
         e_gs(a, true, OP_STORE, S2, seg_at(s) + k);
     }
     u8 *yes = a->p;
@@ -118,9 +105,9 @@ static u8 *make_writable(struct asm_buf *a)
     E(a, 0x50, 0x51);
     int n = known(a, no); /* a null selector has no place there */
     e1(a, 0x66);
-    gs_r14(a, false, OP_LOAD, H_RAX, attr); /* mov ax */
-    E(a, 0x24, ATTR_S | ATTR_X | ATTR_RW);  /* and al */
-    E(a, 0x3c, ATTR_S | ATTR_RW);           /* cmp al */
+    e_gs_at(a, false, OP_LOAD, H_RAX, S1, attr); /* mov ax */
+    E(a, 0x24, ATTR_S | ATTR_X | ATTR_RW);       /* and al */
+    E(a, 0x3c, ATTR_S | ATTR_RW);                /* cmp al */
     for (int k = 0; k < n; k++)
         e_land(a, no[k]);
     E(a, 0x59, 0x58, 0xc3);

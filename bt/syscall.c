@@ -19,14 +19,6 @@ static void gs_imm(struct asm_buf *a, int bytes, u8 digit, size_t off, u32 imm)
     e4(a, (u32)off);
     en(a, &imm, (u32)bytes);
 }
-enum { DIGIT_AND = 4, DIGIT_CMP = 7 };
-
-static void gs_test(struct asm_buf *a, size_t off, u32 imm)
-{
-    E(a, 0x65, 0xf7, 0x04, 0x25);
-    e4(a, (u32)off);
-    e4(a, imm);
-}
 
 static void gs_move(struct asm_buf *a, size_t off, u32 imm, bool byte)
 {
@@ -81,9 +73,9 @@ bool emit_syscall(struct xl *x, int k)
     cold_add(x, e_jcc(a, CC_NE), COLD_EVENT, k, 0);
     gs_imm(a, 4, DIGIT_CMP, offsetof(struct cpu, pending), 0);
     cold_add(x, e_jcc(a, CC_NE), COLD_EVENT, k, 0);
-    gs_test(a, offsetof(struct cpu, sysenter_cs), 0xfffc);
+    e_gs_test(a, offsetof(struct cpu, sysenter_cs), 0xfffc);
     cold_add(x, e_jcc(a, CC_E), COLD_EVENT, k, 0);
-    gs_test(a, offsetof(struct cpu, flsys), FL_AC);
+    e_gs_test(a, offsetof(struct cpu, flsys), FL_AC);
     cold_add(x, e_jcc(a, CC_NE), COLD_EVENT, k, 0);
     if (in)
         e_gs(a, false, OP_LOAD, S1, offsetof(struct cpu, sysenter_eip));

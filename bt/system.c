@@ -29,7 +29,6 @@ static void change_flsys(struct xl *x, u8 digit, u32 imm)
     e_gs(x->a, false, 0x81, digit, offsetof(struct cpu, flsys));
     e4(x->a, imm);
 }
-enum { DIGIT_OR = 1, DIGIT_AND = 4 };
 
 /* EFLAGS.AC and the view that follows from it: update_mode. */
 static void change_ac(struct xl *x, int k, bool on)
@@ -38,9 +37,7 @@ static void change_ac(struct xl *x, int k, bool on)
     int first = x->n_cold;
     flags_destroy(x);
     if (!on) {
-        E(a, 0x65, 0xf7, 0x04, 0x25); /* test dword gs:[cr4], SMAP */
-        e4(a, offsetof(struct cpu, cr4));
-        e4(a, CR4_SMAP);
+        e_gs_test(a, offsetof(struct cpu, cr4), CR4_SMAP);
         cold_add(x, e_jcc(a, CC_E), COLD_SLOW, k, 0);
     }
     change_flsys(x, on ? DIGIT_OR : DIGIT_AND, on ? FL_AC : ~(u32)FL_AC);
