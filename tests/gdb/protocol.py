@@ -9,6 +9,7 @@ import argparse
 import os
 import random
 import re
+import subprocess
 import sys
 import time
 
@@ -215,7 +216,16 @@ def interrupt(run):
             c.raw(b"\x03")
             equal(c.reply(), b"T02thread:01;", "interrupt")
             if code == HALT:
-                equal(c.ask("qThreadExtraInfo,1"), b"CPU 0 [halted]".hex(), "halted")
+                def halted():
+                    """Also where nobody has let it run so far."""
+                    if c.ask("qThreadExtraInfo,1") == b"CPU 0 [halted]".hex():
+                        return True
+                    c.raw(frame(b"c"))
+                    time.sleep(0.05)
+                    c.raw(b"\x03")
+                    equal(c.reply(), b"T02thread:01;", "interrupt")
+                    return False
+                m.until(halted, "halt")
                 c.raw(frame(b"s"))  # sleeps; nothing wakes it
                 time.sleep(0.05)
                 c.raw(b"\x03")
@@ -343,7 +353,7 @@ def signals_end_it_while_it_stands(run):
                 c = m.connect()  # kept: a client that goes lets the machine run
                 equal(c.ask("qC"), "QC1", "qC")
             else:
-                time.sleep(0.1)
+                m.listens()
             m.process.terminate()
             m.wait(10)
 
@@ -351,11 +361,7 @@ def signals_end_it_while_it_stands(run):
 @test
 def tcp(run):
     with run(COUNT, "-gdb", "tcp::0") as m:
-        limit = time.monotonic() + TIMEOUT
-        while not re.search(r"remote 127.0.0.1:\d+\n", m.text()):
-            check(time.monotonic() < limit, "no port in", m.text())
-            time.sleep(0.05)
-        port = int(re.search(r"remote 127.0.0.1:(\d+)\n", m.text())[1])
+        port = int(m.until(lambda: re.search(r"remote 127.0.0.1:(\d+)\n", m.text()), "port")[1])
         c = Client(("127.0.0.1", port))
         equal(c.ask("?"), "T05thread:01;", "?")
         equal(c.ask("c"), "W05", "end")
@@ -456,8 +462,11 @@ def hostile(run):
                 m.wait(0)
             except (Failure, OSError):
                 # killed, at its end, or gone astray: a client may do all that
-                time.sleep(0.5)
-                check(m.process.poll() in (0, 5, 6, 8), "status", m.process.poll(), m.text())
+                try:
+                    status = m.process.wait(TIMEOUT)
+                except subprocess.TimeoutExpired:
+                    raise Failure("stays, and does not answer")
+                check(status in (0, 5, 6, 8), "status", status, m.text())
 
 
 def main():

@@ -7,7 +7,7 @@ import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
 
-TIMEOUT = 30  # seconds; only decides when something hung is given up
+TIMEOUT = 60  # seconds; only decides when something hung is given up
 
 
 class Failure(Exception):
@@ -90,8 +90,8 @@ class Client:
         if self.acks:
             try:
                 self.raw(b"+")
-            except BrokenPipeError:
-                pass  # after the answer to a detach
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # after the last answer, or the answer to a detach
         out, i = bytearray(), 0
         while i < len(payload):
             if payload[i] == 0x7d:
@@ -158,7 +158,7 @@ class Machine:
         with open(rom, "wb") as f:
             f.write(code if len(code) >= 65536 else
                     code.ljust(0xfff0, b"\xf4") + b"\xea\x00\x00\x00\xf0".ljust(16, b"\xf4"))
-        self.out = open(out, "w+b")
+        self.out = open(out, "w+b")  # text() reads it elsewhere: the child writes at its place
         args = [program, "run", "-display", "none", "-serial", "null", "-debugcon", "stdio",
                 "-no-reboot", "-m", "16", "-rom", rom, "-gdb", "unix:" + self.socket + gdb]
         self.process = subprocess.Popen(args + (["-S"] if hold else []) + list(options),
@@ -178,12 +178,25 @@ class Machine:
         check("Sanitizer" not in text and "runtime error" not in text, text)
 
     def text(self):
-        self.out.flush()
-        self.out.seek(0)
-        return self.out.read().decode("latin-1")
+        with open(self.out.name, "rb") as f:
+            return f.read().decode("latin-1")
 
     def connect(self):
         return Client(self.socket)
+
+    def until(self, what, name):
+        """Waits for what() to be true and returns it."""
+        limit = time.monotonic() + TIMEOUT
+        while True:
+            got = what()
+            if got:
+                return got
+            check(self.process.poll() is None, "ended while waiting for", name, self.text())
+            check(time.monotonic() < limit, "no", name, "in", self.text())
+            time.sleep(0.02)
+
+    def listens(self):
+        self.until(lambda: os.path.exists(self.socket), "socket")
 
     def wait(self, status):
         try:
