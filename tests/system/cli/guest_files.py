@@ -83,6 +83,7 @@ class Files:
         self.write("elf-short", b"\x7fELF")
         self.write("elf32-big", b"\x7fELF\x01\x02\x01".ljust(52, b"\0"))
         self.write("idle.rom", rom(IDLE))
+        self.write("halt.rom", rom(hello(b".") + IDLE))
         self.write("echo.rom", rom(LINE_8N1 + ECHO))
         self.write("loop.rom", LOOP)
         self.write("exit.rom", rom(out(0x501, 0x10) + IDLE))
