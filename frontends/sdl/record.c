@@ -10,7 +10,16 @@
 static void stop(struct window *w)
 {
     struct error err;
-    if (gif_end(w->gif, now_ms(), &err)) {
+    enum status st = ST_OK;
+    /* the last one waits still */
+    if (w->gif_new && gif_fits(w->gif, w->width, w->height))
+        st = gif_add(w->gif, w->front, now_ms(), &err);
+    w->gif_new = false;
+    if (st)
+        gif_free(w->gif);
+    else
+        st = gif_end(w->gif, now_ms(), &err);
+    if (st) {
         log_error("recording: %s", err.msg);
         note(w, err.msg);
     } else {
