@@ -29,7 +29,7 @@ def no_repeat(display):
         x.XCloseDisplay(d)
 
 
-def drop_file(display, window, uri, timeout=20):
+def drop_file(display, window, uri, timeout=60):
     """Whether the window took it."""
     x = library()
     d = ctypes.c_void_p(x.XOpenDisplay(display.encode()))

@@ -8,10 +8,9 @@ import struct
 import termios
 import time
 
-from desktop import Failure, need, press
+from machine import SIGNAL, TIMEOUT, Failure, need, press
 from vt import Terminal
 
-SIGNAL = 10
 ANSI = (0, 4, 2, 6, 1, 5, 3, 7)  # a VGA's colours as a terminal counts them
 
 
@@ -41,7 +40,7 @@ class Session:
             seconds = 0
 
     def until(self, what, name):
-        limit = time.monotonic() + 60
+        limit = time.monotonic() + TIMEOUT
         while not what():
             self.read()
             need(self.m.p.poll() is None, "ended while waiting for %s" % name)
@@ -150,7 +149,7 @@ def term_ends(m):
         s = Session(m)
         s.until(lambda: s.term.line(0).startswith("01234"), "banner")
         m.p.send_signal(sig)
-        status = m.p.wait(60)
+        status = m.p.wait(TIMEOUT)
         fatal = sig in (signal.SIGQUIT, signal.SIGABRT, signal.SIGSEGV)
         sanitized = b"Sanitizer" in m.p.stderr.read()  # its handlers, not ours
         need(status == (-sig if fatal else SIGNAL) or sanitized, "status %d after %s" % (status, sig))
@@ -166,7 +165,7 @@ def term_ends(m):
     s.until(lambda: s.term.line(1).startswith("k"), "typed text")
     need("error" not in s.term.text(), "a message on the guest's screen")
     m.p.send_signal(signal.SIGTERM)
-    need(m.p.wait(60) == SIGNAL, "status")
+    need(m.p.wait(TIMEOUT) == SIGNAL, "status")
     s.read(0.2)
     need(b"gone" in s.raw[s.raw.index(b"\x1b[?1049l"):], "the message is lost: %r" % s.raw[-200:])
     s.restored("SIGTERM")

@@ -6,12 +6,11 @@ import socket
 import struct
 import time
 
-import desktop
 import rfb
 import screen
-from desktop import Failure, need, press
+from machine import SIGNAL, TIMEOUT, Failure, drawn_picture, need, press
 
-SIGNAL, USAGE, HOST = 10, 2, 4
+USAGE, HOST = 2, 4
 SHIFT, CTRL, ALT = 0xffe1, 0xffe3, 0xffe9
 
 
@@ -28,7 +27,7 @@ def start(m, keys="", *options, host=""):
     raise Failure("no free port")
 
 
-def shows(c, want, name, seconds=60):
+def shows(c, want, name, seconds=TIMEOUT):
     limit = time.monotonic() + seconds
     bad = "nothing"
     while bad:
@@ -58,7 +57,7 @@ def vnc_picture(m):
     while (c.width, c.height) != (800, 600):
         c.update()
         need(time.monotonic() < limit, "no new size")
-    shows(c, desktop.drawn_picture(), "graphics")
+    shows(c, drawn_picture(), "graphics")
     need("error" not in m.ends(SIGNAL, signal.SIGTERM), "messages")
     need(c.gone(), "the connection stays")
 
@@ -103,21 +102,16 @@ def vnc_mouse(m):
     c = rfb.Client(port)
     shows(c, m.picture(), "at the start")
     c.pointer(100, 100)
-    m.until(lambda: len(m.packets()) >= 0, "")
     c.pointer(107, 97)
     c.pointer(107, 97, 1)
     c.pointer(107, 97, 4)
     c.pointer(107, 97, 2)
     c.pointer(107, 97, 0)
-
-    def moved():
-        return [sum(p[k] - (256 if p[0] & s else 0) for p in m.packets())
-                for k, s in ((1, 0x10), (2, 0x20))]
     m.until(lambda: m.packets() and m.packets()[-1][0] & 7 == 0 and
             {1, 2, 4} <= {p[0] & 7 for p in m.packets()}, "buttons")
-    need(moved() == [7, 3], "moved by %s" % moved())
+    need(m.moved() == [7, 3], "moved by %s" % m.moved())
     c.pointer(65535, 65535)
-    m.until(lambda: moved()[0] > 500, "motion to the edge")
+    m.until(lambda: m.moved()[0] > 500, "motion to the edge")
     m.ends(SIGNAL, signal.SIGTERM)
 
 
@@ -141,7 +135,7 @@ def vnc_clients(m):
         first = rfb.Client(port)
         try:
             second = rfb.Client(port, shared=False)
-            went = not second.update(1) and second.gone(2)
+            went = not second.update(TIMEOUT) and second.gone()
         except (EOFError, ConnectionError, rfb.Refused):
             went = True
         need(went != stays, "%s: an exclusive client %s" % (share, "stays" if stays else "goes"))
@@ -245,7 +239,7 @@ def vnc_hostile(m):
     while (good.width, good.height) != (800, 600):
         good.update()
         need(time.monotonic() < limit, "no new size")
-    shows(good, desktop.drawn_picture(), "graphics afterwards")
+    shows(good, drawn_picture(), "graphics afterwards")
     m.ends(SIGNAL, signal.SIGTERM)
 
 
