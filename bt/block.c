@@ -18,6 +18,7 @@ void cold_add(struct xl *x, u8 *at, u8 what, int k, u8 need)
     x->outs[x->n_cold++] = (struct way_out){.at = at ? at : x->a->p,
                                             .k = (u16)k,
                                             .what = what,
+                                            .part = (u8)x->at,
                                             .need = need,
                                             .fl = x->fl,
                                             .x87 = x->x87};
@@ -41,7 +42,7 @@ static void helper(struct xl *x, int k)
     x87_flush(x);
     flags_to_mem(x);
     e_imm(x->a, S2, insn_off(k));
-    e_patch(x->a, e_call(x->a), x->slow_call);
+    e_patch(x->a, e_call(x->a), x->stubs[x->at].slow);
     x->fl = (struct flag_state){.mem = true, .host = true};
     x->how[k] = BT_HELPED;
 }
@@ -52,21 +53,59 @@ static void event(struct xl *x, int k)
     flags_to_mem(x);
     x->how[k] = BT_EVENT;
     e_imm(x->a, S2, insn_off(k) | BT_EXIT_EVENT);
-    e_patch(x->a, e_jmp(x->a), x->event_call);
+    e_patch(x->a, e_jmp(x->a), x->stubs[x->at].event);
 }
 
-static void edge(struct xl *x, u64 target, const struct flag_state *fl)
+static void edge(struct xl *x, u64 target)
 {
-    if (!x->bits64)
-        target = (u32)target;
-    flags_emit_save(x->a, fl);
+    if (x->n_out == (int)ARRAY_LEN(x->out)) {
+        x->a->full = true;
+        return;
+    }
     x->out[x->n_out].jmp = e_jmp(x->a);
-    x->out[x->n_out++].target = target;
+    x->out[x->n_out].part = x->at;
+    x->out[x->n_out++].target = x->bits64 ? target : (u32)target;
+}
+
+/* Whether the next part begins there. */
+static bool next_is(const struct xl *x, u64 target)
+{
+    return x->at + 1 < x->n_parts && x->part[x->at + 1]->hot_lin == target;
+}
+
+/* The last of the part's ways to other blocks. */
+static void leave(struct xl *x, u64 target)
+{
+    if (next_is(x, target)) {
+        x->flows = true;
+        return;
+    }
+    if (target == x->head_lin && !x->fl.mem && x->fl.again.kind && !x->t->cfg.unlinked &&
+        !x->probe) {
+        if (x->again && !memcmp(&x->loop_fl.again, &x->fl.again, sizeof(x->fl.again))) {
+            e_patch(x->a, e_jmp(x->a), x->loop_entry);
+            return;
+        }
+        if (!x->again && !x->looping) {
+            x->looping = true; /* the second copy follows */
+            x->loop_fl = (struct flag_state){.again = x->fl.again};
+            x->loop_vec = x->vec;
+            return;
+        }
+    }
+    flags_emit_save(x->a, &x->fl);
+    edge(x, target);
 }
 
 static u64 next_rip(const struct xl *x, const struct insn *i)
 {
     u64 r = x->lin + i->off + i->len;
+    return x->bits64 ? r : (u32)r;
+}
+
+static u64 relative(const struct xl *x, const struct insn *i)
+{
+    u64 r = x->lin + (u64)i->disp;
     return x->bits64 ? r : (u32)r;
 }
 
@@ -304,6 +343,46 @@ static bool target_operand(struct xl *x, int k)
     return true;
 }
 
+static void edge_if(struct xl *x, u8 cc, u64 target)
+{
+    cold_add(x, e_jcc(x->a, cc), COLD_EDGE, x->b->n - 1, 0);
+    if (!x->a->full)
+        x->outs[x->n_cold - 1].target = target;
+}
+
+static void edge_here(struct xl *x, u64 target, int direction)
+{
+    flags_emit_save(x->a, &x->fl);
+    if (x->probe)
+        e_gs(x->a, false, 0xff, 0, bt_probe_at(x->b->probe, direction)); /* inc dword */
+    edge(x, target);
+}
+
+static void branch(struct xl *x, const struct insn *i)
+{
+    u64 on = next_rip(x, i), target = relative(x, i);
+    u8 cc = (u8)(i->row - INSN_JO);
+    flags_to_host(x);
+    if (next_is(x, on)) {
+        edge_if(x, cc, target);
+        leave(x, on);
+    } else if (next_is(x, target)) {
+        edge_if(x, cc ^ 1, on);
+        leave(x, target);
+    } else if (on == x->head_lin) {
+        edge_if(x, cc, target);
+        leave(x, on);
+    } else {
+        u8 *taken = e_jcc(x->a, cc);
+        edge_here(x, on, 0);
+        e_land(x->a, taken);
+        if (x->probe)
+            edge_here(x, target, 1);
+        else
+            leave(x, target);
+    }
+}
+
 /* The block's last instruction, when it changes RIP. False: not here. */
 static bool emit_branch(struct xl *x, int k)
 {
@@ -314,45 +393,29 @@ static bool emit_branch(struct xl *x, int k)
         _Static_assert(INSN_JNLE - INSN_JO == 15 && INSN_JZ - INSN_JO == 4 &&
                            INSN_JNS - INSN_JO == 9 && INSN_JL - INSN_JO == 12,
                        "rows in the order of condition codes");
-        flags_to_host(x);
-        u8 *taken = e_jcc(x->a, i->row - INSN_JO);
-        edge(x, next_rip(x, i), &x->fl);
-        e_land(x->a, taken);
-        u64 target = x->lin + (u64)i->disp;
-        if (!x->bits64)
-            target = (u32)target;
-        if (target != x->lin || x->fl.mem || !x->fl.again.kind || x->t->cfg.unlinked) {
-            edge(x, target, &x->fl);
-        } else if (!x->again) {
-            x->looping = true; /* the second copy follows */
-            x->loop_fl = (struct flag_state){.again = x->fl.again};
-            x->loop_vec = x->vec;
-        } else if (!memcmp(&x->loop_fl.again, &x->fl.again, sizeof(x->fl.again))) {
-            e_patch(x->a, e_jmp(x->a), x->loop_entry);
-        } else {
-            edge(x, target, &x->fl);
-        }
+        branch(x, i);
         return true;
     }
     switch (i->row) {
     case INSN_JMP:
-        flags_to_mem(x);
         if (i->kind[0] == OP_REL) {
-            edge(x, x->lin + (u64)i->disp, &x->fl);
+            leave(x, relative(x, i));
             return true;
         }
+        flags_to_mem(x);
         if (!target_operand(x, k))
             return false;
         find_block(x, k, x->b->key);
         jump_found(x);
         return true;
     case INSN_CALL:
-        flags_to_mem(x);
         if (i->kind[0] == OP_REL) {
+            flags_before_write(x, k, 1u << H_GUEST_RSP, false);
             push_imm(x, k, next_rip(x, i), COLD_TAIL);
-            edge(x, x->lin + (u64)i->disp, &x->fl);
+            leave(x, relative(x, i));
             return true;
         }
+        flags_to_mem(x);
         if (!target_operand(x, k))
             return false;
         find_block(x, k, x->b->key);
@@ -403,7 +466,7 @@ static void one(struct xl *x, int k)
         if (!x->t->cfg.helpers && emit_syscall(x, k))
             return;
         if (!x->t->cfg.helpers && emit_system_end(x, k)) {
-            edge(x, next_rip(x, i), &x->fl);
+            leave(x, next_rip(x, i));
             return;
         }
         *x->a = before;
@@ -413,7 +476,7 @@ static void one(struct xl *x, int k)
         if ((i->flags & (INF_REP | INF_REPNE)) && i->row >= INSN_MOVSB && i->row <= INSN_STOSQ) {
             if (!mem_rep(x, k))
                 helper(x, k);
-            edge(x, next_rip(x, i), &x->fl);
+            leave(x, next_rip(x, i));
             return;
         }
         event(x, k);
@@ -426,16 +489,37 @@ static void one(struct xl *x, int k)
         helper(x, k);
     if (last) {
         x87_flush(x);
-        edge(x, next_rip(x, i), &x->fl);
+        leave(x, next_rip(x, i));
     }
 }
 
-/* sub qword [rsp + left], cost; returns where the cost is. */
-static u8 *charge(struct xl *x)
+/* sub qword [rsp + left], cost */
+enum { COST_AT = 4 }; /* in that instruction */
+static void charge(struct xl *x)
 {
     e_frame(x->a, true, 0x81, 5, FRAME_LEFT);
     e4(x->a, x->b->n);
-    return x->a->p - 4;
+    x->cost[x->n_cost].at = x->a->p - 4;
+    x->cost[x->n_cost++].part = x->at;
+}
+
+/* In front of a thunk: which block it is; of a part, when it may not be entered, whose. */
+static u8 *stub(struct xl *x, u8 *thunk)
+{
+    struct asm_buf *a = x->a;
+    u8 *start = a->p;
+    e_imm(a, S1, (u64)(uintptr_t)x->part[x->at]);
+    if (thunk == x->t->refuse)
+        e_imm(a, S2, x->at ? (u64)(uintptr_t)x->part[0] : 0);
+    e_patch(a, e_jmp(a), thunk);
+    return start;
+}
+
+static void set_part(struct xl *x, int n)
+{
+    x->at = n;
+    x->b = x->part[n];
+    x->lin = n ? x->b->hot_lin : x->head_lin;
 }
 
 static u8 *way_in(struct xl *x)
@@ -466,28 +550,18 @@ static u8 *way_in(struct xl *x)
     e_land(a, often);
     e_imm(a, H_RAX, (u64)(uintptr_t)bt_strange);
     E(a, 0xff, 0xe0); /* jmp rax */
-    /* stubs that name the block */
-    x->slow_call = a->p;
-    e_imm(a, S1, (u64)(uintptr_t)x->b);
-    e_patch(a, e_jmp(a), x->t->slow);
-    x->tail_call = a->p;
-    e_imm(a, S1, (u64)(uintptr_t)x->b);
-    e_patch(a, e_jmp(a), x->t->tail);
-    x->event_call = a->p;
-    e_imm(a, S1, (u64)(uintptr_t)x->b);
-    e_patch(a, e_jmp(a), x->t->event);
-    x->edge_call = a->p;
-    e_imm(a, S1, (u64)(uintptr_t)x->b);
-    e_patch(a, e_jmp(a), x->t->edge_exit);
-    x->refuse = a->p;
-    e_imm(a, S1, (u64)(uintptr_t)x->b);
-    e_patch(a, e_jmp(a), x->t->refuse);
+    for (x->at = 0; x->at < x->n_parts; x->at++)
+        x->stubs[x->at] = (struct part_stubs){.slow = stub(x, x->t->slow),
+                                              .tail = stub(x, x->t->tail),
+                                              .event = stub(x, x->t->event),
+                                              .edge_exit = stub(x, x->t->edge_exit),
+                                              .refuse = stub(x, x->t->refuse)};
+    x->at = 0;
 
-    u8 *hot = a->p;
-    x->b->hot_cost = charge(x);
-    e_patch(a, e_jcc(a, CC_S), x->refuse);
+    x->hot = a->p;
+    charge(x);
+    e_patch(a, e_jcc(a, CC_S), x->stubs[0].refuse);
     e_land(a, body);
-    x->b->hot = hot;
     return entry;
 }
 
@@ -497,6 +571,7 @@ static void ways_out(struct xl *x)
     struct bt *t = x->t;
     for (int n = 0; n < x->n_cold; n++) {
         const struct way_out *c = &x->outs[n];
+        set_part(x, c->part);
         view_mark(x, BT_PART_COLD, c->k);
         if (c->what == COLD_FAULT) {
             if (t->n_faults == MAX_FAULTS) {
@@ -518,9 +593,13 @@ static void ways_out(struct xl *x)
         switch ((enum way_kind)c->what) {
         case COLD_RUN:
             break;
+        case COLD_EDGE:
+            flags_emit_save(a, &c->fl);
+            edge(x, c->target);
+            break;
         case COLD_REFUSE:
             flags_emit_save(a, &c->fl);
-            e_patch(a, e_jmp(a), x->refuse);
+            e_patch(a, e_jmp(a), x->stubs[x->at].refuse);
             break;
         case COLD_VEC:
             e_imm(a, S2, c->need);
@@ -530,7 +609,7 @@ static void ways_out(struct xl *x)
             x87_store(x, &c->x87);
             flags_emit_save(a, &c->fl);
             e_imm(a, S2, insn_off(c->k) | BT_EXIT_VECTOR);
-            e_patch(a, e_jmp(a), x->tail_call);
+            e_patch(a, e_jmp(a), x->stubs[x->at].tail);
             break;
         case COLD_MISS:
             e_imm(a, S1, c->key);
@@ -544,13 +623,13 @@ static void ways_out(struct xl *x)
                   insn_off(c->k) | (c->what == COLD_MISS    ? BT_EXIT_INDIRECT
                                     : c->what == COLD_EVENT ? BT_EXIT_EVENT
                                                             : BT_EXIT_MEMORY));
-            e_patch(a, e_jmp(a), x->event_call);
+            e_patch(a, e_jmp(a), x->stubs[x->at].event);
             break;
         case COLD_FAULT:
         case COLD_SLOW:
             flags_emit_save(a, &c->fl);
             e_imm(a, S2, insn_off(c->k) | (c->what == COLD_FAULT ? BT_EXIT_FAULT : BT_EXIT_MEMORY));
-            e_patch(a, e_call(a), x->slow_call);
+            e_patch(a, e_call(a), x->stubs[x->at].slow);
             e_patch(a, e_jmp(a), c->back);
             break;
         }
@@ -561,12 +640,13 @@ static void ways_out(struct xl *x)
             return;
         }
         u32 id = t->n_edges++;
+        set_part(x, x->out[n].part);
         view_mark(x, BT_PART_EDGE, n);
         t->edges[id] =
             (struct edge){.jmp = x->out[n].jmp, .unlink = a->p, .target = x->out[n].target};
         e_land(a, x->out[n].jmp);
         e_imm(a, S2, id);
-        e_patch(a, e_jmp(a), x->edge_call);
+        e_patch(a, e_jmp(a), x->stubs[x->at].edge_exit);
     }
 }
 
@@ -580,11 +660,46 @@ static bool fits(const struct block *b)
     return true;
 }
 
-run_fn *bt_translate(struct cpu *cpu, struct block *b)
+/* One after the other, as long as each leads to the next. */
+static void parts(struct xl *x)
+{
+    for (int n = 0; n < x->n_parts && !x->a->full; n++) {
+        set_part(x, n);
+        if (n || x->again) {
+            flags_destroy(x);
+            charge(x);
+            cold_add(x, e_jcc(x->a, CC_S), COLD_REFUSE, 0, 0);
+        }
+        x->done = 0;
+        x->flows = false;
+        for (int k = 0; k < x->b->n && !x->a->full; k++)
+            x->use[k] =
+                decode(x, k) ? flags_use(x->t, &x->d, x->ops, &x->b->insn[k]) : FLAGS_READ_WRITE;
+        for (int k = 0; k < x->b->n && !x->a->full; k++) {
+            view_mark(x, BT_PART_INSN, k);
+            one(x, k);
+        }
+        if (!n && !x->again)
+            count_rows(x);
+        if (!x->flows)
+            break;
+    }
+}
+
+static void keep_costs(struct xl *x)
+{
+    struct bt *t = x->t;
+    for (int n = 0; n < x->n_cost; n++) {
+        struct block *b = x->part[x->cost[n].part];
+        t->costs[t->n_costs] = (struct cost_site){x->cost[n].at, b->hot_costs};
+        b->hot_costs = ++t->n_costs;
+    }
+}
+
+/* NULL: there was no room. */
+static run_fn *translate(struct cpu *cpu, struct block *b)
 {
     struct bt *t = bt_of(cpu);
-    if (t->full || !fits(b))
-        return NULL;
     static _Thread_local struct xl space;
     struct xl *x = &space;
     u8 *start = t->a.p;
@@ -594,49 +709,82 @@ run_fn *bt_translate(struct cpu *cpu, struct block *b)
     x->t = t;
     x->a = &t->a;
     x->cpu = cpu;
-    x->b = b;
-    x->lin = cpu->gpr[GPR_BLOCK];
+    x->part[0] = b;
+    x->n_parts = 1;
+    if (b->super) {
+        const struct superblock *s = b->super;
+        for (; x->n_parts < (int)s->n && s->part[x->n_parts]->cost != BLOCK_DEAD; x->n_parts++)
+            x->part[x->n_parts] = s->part[x->n_parts];
+    }
+    x->probe = b->probe && !b->super;
+    x->head_lin = b->hot ? b->hot_lin : cpu->gpr[GPR_BLOCK];
     x->bits64 = (b->key & KEY_DMODE) == KEY_64;
     x->fl.mem = true;
-    for (int k = 0; k < b->n; k++)
-        x->use[k] = decode(x, k) ? flags_use(t, &x->d, x->ops, &b->insn[k]) : FLAGS_READ_WRITE;
-    flags_plan(x);
+    set_part(x, 0);
 
     view_mark(x, BT_PART_ENTRY, 0);
     u8 *entry = way_in(x);
-    for (int k = 0; k < b->n && !t->a.full; k++) {
-        view_mark(x, BT_PART_INSN, k);
-        one(x, k);
-    }
+    parts(x);
     if (x->looping && !t->a.full) {
         x->again = true;
-        x->done = 0;
         x->fl = x->loop_fl;
         x->vec = x->loop_vec;
         x->loop_entry = t->a.p;
-        b->hot_loop_cost = charge(x);
-        cold_add(x, e_jcc(x->a, CC_S), COLD_REFUSE, 0, 0);
-        for (int k = 0; k < b->n && !t->a.full; k++) {
-            view_mark(x, BT_PART_INSN, k);
-            one(x, k);
-        }
+        parts(x);
     }
     ways_out(x);
+    set_part(x, 0);
+    if (t->n_costs + (u32)x->n_cost > MAX_COSTS)
+        t->a.full = true;
     if (t->a.full) {
         t->a.p = start;
         t->a.full = false;
         t->n_edges = n_edges;
         t->n_faults = n_faults;
-        t->full = true;
-        b->hot = NULL;
-        b->hot_loop_cost = NULL;
-        cpu->blocks->flush_wanted = true; /* all at once, before the next block is built */
         return NULL;
     }
+    keep_costs(x);
+    b->hot = x->hot;
     b->hot_lin = x->lin;
     b->hot_rx = b->hot + t->to_rx;
     count_block(x);
     if (unlikely(t->view))
         view_block(x, start);
     return (run_fn *)(uintptr_t)(entry + t->to_rx);
+}
+
+run_fn *bt_translate(struct cpu *cpu, struct block *b)
+{
+    struct bt *t = bt_of(cpu);
+    if (t->full || !fits(b))
+        return NULL;
+    run_fn *f = translate(cpu, b);
+    if (!f) {
+        t->full = true;
+        cpu->blocks->flush_wanted = true; /* all at once, before the next block is built */
+    }
+    return f;
+}
+
+bool bt_translate_again(struct cpu *cpu, struct block *b)
+{
+    struct bt *t = bt_of(cpu);
+    u8 *old = t->rw + (b->hot - t->rw), *code = (u8 *)(uintptr_t)b->insn[0].run - t->to_rx;
+    bool ours = code >= t->rw && code < t->rw + t->size;
+    u32 *from = &b->hot_costs;
+    if (t->full)
+        return false;
+    run_fn *f = translate(cpu, b);
+    if (!f)
+        return false;
+    if (ours)
+        b->insn[0].run = f;
+    /* the jump takes the old cost's place */
+    while (*from && t->costs[*from - 1].at != old + COST_AT)
+        from = &t->costs[*from - 1].next;
+    if (*from)
+        *from = t->costs[*from - 1].next;
+    *old = 0xe9; /* jmp */
+    st_u32(old + 1, (u32)(b->hot - (old + 5)));
+    return true;
 }

@@ -31,10 +31,10 @@ static void enter(struct cpu *cpu)
 
 static void killed(struct cpu *cpu, struct block *b)
 {
-    st_u32(b->hot_cost, BLOCK_DEAD);
-    if (b->hot_loop_cost)
-        st_u32(b->hot_loop_cost, BLOCK_DEAD);
-    unlink_edges_to(bt_of(cpu), b);
+    struct bt *t = bt_of(cpu);
+    for (u32 n = b->hot_costs; n; n = t->costs[n - 1].next)
+        st_u32(t->costs[n - 1].at, BLOCK_DEAD);
+    unlink_edges_to(t, b);
 }
 
 static void reset(struct cpu *cpu)

@@ -69,6 +69,7 @@ struct bt_stats {
     u64 cache_size;    /* bytes */
     u64 resets;        /* how often the cache was emptied */
     u64 again;         /* blocks translated once more: their accesses go to many pages */
+    u64 supers;        /* superblocks */
     u64 links;         /* jumps patched to go from block to block */
     u64 exits[BT_EXITS];
 };
@@ -90,15 +91,18 @@ struct bt_mark {
     u32 at; /* byte of the host code */
     u16 insn;
     u16 part; /* enum bt_part */
+    u64 lin;  /* linear address of the instruction; ENTRY, EDGE: of the block */
 };
 struct bt_view {
-    u64 lin;   /* linear address */
-    u32 key;   /* block key: KEY_DMODE, KEY_USER */
-    u32 n;     /* guest instructions */
-    u64 times; /* how often a block with the watched address was translated */
-    u64 host;  /* where the host code runs */
+    u64 lin;       /* linear address; of a superblock, of the first */
+    u64 guest_lin; /* of guest[0]: blocks of a superblock may lie below the first */
+    u32 key;       /* block key: KEY_DMODE, KEY_USER */
+    u32 n;         /* guest instructions, of all blocks of a superblock */
+    u64 times;     /* how often a block with the watched address was translated */
+    u64 host;      /* where the host code runs */
     const u8 *guest, *code;
-    u32 guest_bytes, code_bytes, n_marks;
+    u32 guest_bytes, code_bytes, n_marks; /* a superblock's guest bytes are all from its lowest to
+                                             its highest, also those between */
     const struct bt_mark *marks;
 };
 /* Keeps what a block with the byte at linear address lin becomes: one that begins there wins over

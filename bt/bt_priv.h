@@ -68,12 +68,25 @@ struct edge {
     u32 next, prev;   /* in the list of those (block.hot_in), numbered from 1 */
 };
 
+struct cost_site { /* the cost of a block in host code: of its translation, or where one goes on
+                      with it */
+    u8 *at;
+    u32 next; /* of the same block (block.hot_costs), numbered from 1 */
+};
+
+/* Blocks of one page that follow each other, in one translation; the first one's. */
+enum { SUPER_PARTS = 8, SUPER_INSNS = 96 };
+struct superblock {
+    u32 n;
+    struct block *part[SUPER_PARTS];
+};
+
 struct fault_site { /* a copied instruction that may raise a host exception; in order */
     const u8 *pc;   /* of the writable mapping */
     const u8 *way;
 };
 
-enum { MAX_EDGES = 1 << 19, MAX_FAULTS = 1 << 18 };
+enum { MAX_EDGES = 1 << 19, MAX_FAULTS = 1 << 18, MAX_COSTS = 1 << 19, MAX_SUPERS = 1 << 14 };
 
 enum fill {
     FILL_USER,
@@ -106,7 +119,9 @@ struct bt {
 
     struct edge *edges;
     struct fault_site *faults;
-    u32 n_edges, n_faults;
+    struct cost_site *costs;
+    struct superblock *supers;
+    u32 n_edges, n_faults, n_costs, n_supers, n_probes;
 
     /* which undefined flags this host computes from the operands alone */
     bool flags_imul, flags_mul, flags_div, flags_shift;
@@ -132,6 +147,12 @@ static always_inline u64 key_salt(const struct bt *t, u32 key)
 struct helper_count {
     u64 translated, called;
 };
+
+/* Where a probe counts: 0 the branch was not taken, 1 taken. */
+static always_inline size_t bt_probe_at(u16 probe, int direction)
+{
+    return offsetof(struct cpu, bt_probes) + 8 * (size_t)probe + 4 * (size_t)direction;
+}
 
 static always_inline struct bt *bt_of(struct cpu *cpu)
 {
@@ -177,14 +198,16 @@ struct way_out {
     u8 *back; /* where the hot code goes on */
     u16 k;    /* instruction */
     u8 what;  /* enum way_kind */
+    u8 part;  /* of the superblock */
     u8 need;  /* COLD_VEC: bits of vec_state */
     u8 size;  /* of the access, when it goes by a site's entry: */
     u8 align; /* 0, or size - 1 */
     u8 run;   /* COLD_RUN: how many pushes or pops */
     bool write;
-    u16 site;  /* or NO_SITE: it looks into the TLB */
-    u32 key;   /* COLD_MISS: of the block that is looked for */
-    u8 *retry; /* once the entry is filled; NULL: it does not */
+    u16 site;   /* or NO_SITE: it looks into the TLB */
+    u32 key;    /* COLD_MISS: of the block that is looked for */
+    u64 target; /* COLD_EDGE */
+    u8 *retry;  /* once the entry is filled; NULL: it does not */
     struct flag_state fl;
     struct x87_note x87;
 };
@@ -197,6 +220,7 @@ enum way_kind {
     COLD_RUN,  /* one by one, here */
     COLD_MISS, /* as TAIL, as is: */
     COLD_EVENT,
+    COLD_EDGE, /* to another block */
 };
 
 enum { MAX_COLD = BLOCK_MAX * 12, NO_SITE = 0xffff };
@@ -214,7 +238,9 @@ struct xl {
     struct asm_buf *a;
     struct cpu *cpu;
     struct block *b;
-    u64 lin; /* RIP of the block */
+    u64 lin;      /* RIP of the block */
+    u64 head_lin; /* of the first part */
+    u8 *hot;      /* where others enter, on the writable side */
     bool bits64;
     const u8 *bytes;
     ZydisDecodedInstruction d;
@@ -224,37 +250,49 @@ struct xl {
     struct host_mem ref; /* the checked memory operand */
     struct x87_note x87;
     bool stack_op;
-    u8 use[BLOCK_MAX];      /* enum flag_use */
-    u8 how[BLOCK_MAX];      /* enum bt_how */
-    bool wanted[BLOCK_MAX]; /* host flags are read by it or a later one before they are replaced */
+    u8 use[BLOCK_MAX]; /* enum flag_use */
+    u8 how[BLOCK_MAX]; /* enum bt_how */
     int n_cold;
     int done; /* instructions before this one are emitted */
+    /* Blocks that follow each other: b is part[at], lin its address. */
+    struct block *part[SUPER_PARTS];
+    int n_parts, at;
+    bool flows; /* the part's end leads to the next part, without a jump */
+    bool probe; /* counts where its branch goes */
     struct {
         u8 *jmp;
         u64 target;
-    } out[4]; /* edges */
+        int part;
+    } out[SUPER_PARTS * 4]; /* edges */
     int n_out;
-    /* A block that branches to its own start has its instructions twice: the second time with the
+    struct {
+        u8 *at;
+        int part;
+    } cost[SUPER_PARTS * 2];
+    int n_cost;
+    /* What branches to its own start has its instructions twice: the second time with the
      * flags as the branch leaves them, so that going round saves nothing. */
     bool looping, again; /* the second copy is wanted; it is being emitted */
     struct flag_state loop_fl;
     u8 loop_vec;
-    u8 *loop_entry, *refuse;
-    u8 *slow_call;                 /* block's own stub in front of t->slow */
-    u8 *tail_call;                 /* in front of t->tail */
-    u8 *event_call;                /* in front of t->event */
-    u8 *edge_call;                 /* in front of t->edge_exit */
+    u8 *loop_entry;
+    struct part_stubs { /* each block's own, in front of the thunk of that name */
+        u8 *slow, *tail, *event, *edge_exit, *refuse;
+    } stubs[SUPER_PARTS];
     struct way_out outs[MAX_COLD]; /* large, and not emptied: last */
 };
 
 /* ---- block.c ---- */
 run_fn *bt_translate(struct cpu *cpu, struct block *b);
+/* The same once more, after something was learned about it, with b->super and b->probe as they are
+ * now: who comes to the old code is led to the new. Nothing of b's translation may be running.
+ * False: it is as it was. */
+bool bt_translate_again(struct cpu *cpu, struct block *b);
 /* Adds a way out of the hot code; *at is patched to it. */
 void cold_add(struct xl *x, u8 *at, u8 what, int k, u8 need);
 void cold_back(struct xl *x, int first); /* all since `first` come back here */
 
 /* ---- flags.c ---- */
-void flags_plan(struct xl *x);
 enum flag_use flags_use(const struct bt *t, const ZydisDecodedInstruction *d,
                         const ZydisDecodedOperand *ops, const struct insn *i);
 /* Host flags are about to be destroyed. */
@@ -355,7 +393,9 @@ static always_inline void view_mark(struct xl *x, enum bt_part part, int k)
     if (unlikely(x->t->view))
         view_note(x, part, k);
 }
-/* The block is complete: into the statistics. */
+/* Into the statistics: the instructions of b, when x->how has them; the translation, when it is
+ * complete. */
+void count_rows(struct xl *x);
 void count_block(struct xl *x);
 
 /* ---- perfmap.c, jitdump.c ---- */
@@ -366,6 +406,14 @@ struct perf_file *jitdump_open(struct error *err);
 void perf_add(struct perf_file *p, const u8 *rx, const u8 *code, u64 size, const char *name);
 void perf_close(struct perf_file *p); /* NULL is fine */
 
+/* ---- superblock.c ---- */
+/* A slice ended at this block's start; its translation is not running. */
+void super_sample(struct cpu *c, struct block *b);
+/* Stress: the block has just been linked to another one. */
+void super_eager(struct cpu *c, struct block *b);
+/* Head's translation goes on with a block that is dead. */
+void super_undo(struct cpu *c, struct block *head);
+
 /* ---- runtime.c: called by host code ---- */
 void unlink_edges_to(struct bt *t, struct block *b);
 struct next {
@@ -375,7 +423,7 @@ struct next {
 u64 bt_exec(struct cpu *c, const struct insn *place);
 struct next bt_edge(struct cpu *c, struct block *b, u32 edge);
 struct next bt_event(struct cpu *c, const struct insn *place);
-struct next bt_refused(struct cpu *c, struct block *b);
+struct next bt_refused(struct cpu *c, struct block *b, struct block *head);
 const struct insn *bt_strange(struct cpu *c, const struct insn *i);
 u64 bt_vec_enter(struct cpu *c, u32 need);
 

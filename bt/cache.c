@@ -347,6 +347,7 @@ static void make_thunks(struct bt *t)
     save_vectors(t, a, true);
     e_gs(a, true, OP_LOAD, H_RDI, offsetof(struct cpu, self));
     e_mov_rr(a, true, H_RSI, S1);
+    e_mov_rr(a, true, H_RDX, S2);
     call_c(a, (const void *)bt_refused);
     u8 *go_on_too = e_jmp(a);
 
@@ -406,7 +407,10 @@ enum status cache_init(struct bt *t, struct error *err)
     close(fd);
     t->edges = calloc(MAX_EDGES, sizeof(*t->edges));
     t->faults = calloc(MAX_FAULTS, sizeof(*t->faults));
-    if (rx == MAP_FAILED || t->rw == MAP_FAILED || !t->edges || !t->faults) {
+    t->costs = calloc(MAX_COSTS, sizeof(*t->costs));
+    t->supers = calloc(MAX_SUPERS, sizeof(*t->supers));
+    if (rx == MAP_FAILED || t->rw == MAP_FAILED || !t->edges || !t->faults || !t->costs ||
+        !t->supers) {
         if (t->rw == MAP_FAILED)
             t->rw = NULL;
         if (rx != MAP_FAILED)
@@ -449,14 +453,18 @@ void cache_fini(struct bt *t)
     t->rw = NULL;
     free(t->edges);
     free(t->faults);
+    free(t->costs);
+    free(t->supers);
     t->edges = NULL;
     t->faults = NULL;
+    t->costs = NULL;
+    t->supers = NULL;
 }
 
 void cache_reset(struct bt *t)
 {
     t->a = (struct asm_buf){.p = t->after_thunks, .end = t->rw + t->size};
-    t->n_edges = t->n_faults = 0;
+    t->n_edges = t->n_faults = t->n_costs = t->n_supers = t->n_probes = 0;
     t->full = false;
     t->stats.resets += t->stats.insns_now > 0;
     t->stats.code_bytes = t->stats.insns_now = 0;

@@ -96,19 +96,6 @@ void flags_probe(struct bt *t)
                      PROBE("sar $7, %%al") && PROBE("shl $9, %%al") && PROBE("shr $1, %%ax");
 }
 
-/* x->use is filled in. */
-void flags_plan(struct xl *x)
-{
-    bool wanted = false;
-    for (int k = x->b->n - 1; k >= 0; k--) {
-        if (x->use[k] == FLAGS_WRITE)
-            wanted = false;
-        else if (x->use[k] != FLAGS_NONE)
-            wanted = true;
-        x->wanted[k] = wanted;
-    }
-}
-
 /* ---- moving them ------------------------------------------------------------------------------
  */
 static void gs16(struct asm_buf *a, size_t off)

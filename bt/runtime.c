@@ -10,23 +10,6 @@ static void count(struct cpu *c, enum bt_exit why)
     bt_of(c)->stats.exits[why]++;
 }
 
-/* The running block once more, after something was learned about it: who comes to the old code is
- * led to the new. */
-static void translate_again(struct cpu *c, struct block *b)
-{
-    struct bt *t = bt_of(c);
-    u8 *old = t->rw + (b->hot - t->rw), *code = (u8 *)(uintptr_t)b->insn[0].run - t->to_rx;
-    bool ours = code >= t->rw && code < t->rw + t->size;
-    run_fn *f = bt_translate(c, b);
-    if (!f)
-        return;
-    if (ours)
-        b->insn[0].run = f;
-    *old = 0xe9; /* jmp */
-    st_u32(old + 1, (u32)(b->hot - (old + 5)));
-    t->stats.again++;
-}
-
 /* One instruction by its function, as run_generic; the address's low bits say why. True: its block
  * died, leave. */
 u64 bt_exec(struct cpu *c, const struct insn *place)
@@ -50,7 +33,9 @@ u64 bt_exec(struct cpu *c, const struct insn *place)
     insn_rows[i->row].exec(c, i);
     c->cur = NULL;
     if (unlikely(wild) && b->cost != BLOCK_DEAD) {
-        translate_again(c, b);
+        t->stats.again += bt_translate_again(c, b);
+        if (b->inlined_by && b->inlined_by->cost != BLOCK_DEAD)
+            bt_translate_again(c, b->inlined_by);
         c->left += b->n - (i + 1 - b->insn);
         c->block = NULL;
         return 1;
@@ -202,16 +187,21 @@ static always_inline struct next go_on(struct cpu *c, bool remember)
     return interpret(c, b);
 }
 
-/* A block that may not be entered: out of budget, or dead. */
-struct next bt_refused(struct cpu *c, struct block *b)
+/* A block that may not be entered: out of budget, or dead. head: the translation of that block goes
+ * on with it; NULL: it is its own. */
+struct next bt_refused(struct cpu *c, struct block *b, struct block *head)
 {
     c->rip = b->hot_lin;
     enter_refused(c, b);
     if (b->cost == BLOCK_DEAD) {
         count(c, BT_EXIT_DEAD);
+        if (head)
+            super_undo(c, head);
         return go_on(c, true); /* a remembered target may have led here */
     }
     count(c, BT_EXIT_BUDGET);
+    if (!head)
+        super_sample(c, b);
     return (struct next){NULL, NULL};
 }
 
@@ -264,6 +254,8 @@ struct next bt_edge(struct cpu *c, struct block *b, u32 n)
                 link_across(t, e, to, j->gen, j->global);
         }
         count(c, BT_EXIT_LINKED);
+        if (unlikely(t->engine.heat == 1))
+            super_eager(c, b);
         return (struct next){to->hot + t->to_rx, NULL};
     }
     count(c, BT_EXIT_COLD);

@@ -6,20 +6,25 @@
  */
 #include "bt/bt_priv.h"
 
-void count_block(struct xl *x)
+void count_rows(struct xl *x)
 {
     struct bt *t = x->t;
-    struct bt_stats *s = &t->stats;
     const struct block *b = x->b;
-    s->blocks++;
-    s->insns += b->n;
-    s->insns_now += b->n;
-    s->code_bytes = (u64)(t->a.p - t->after_thunks);
+    t->stats.insns += b->n;
+    t->stats.insns_now += b->n;
     for (int k = 0; k < b->n; k++) {
-        s->how[x->how[k]]++;
+        t->stats.how[x->how[k]]++;
         if (x->how[k] == BT_HELPED || x->how[k] == BT_EVENT)
             t->rows[b->insn[k].row].translated++;
     }
+}
+
+void count_block(struct xl *x)
+{
+    struct bt *t = x->t;
+    t->stats.blocks++;
+    t->stats.supers += x->n_parts > 1;
+    t->stats.code_bytes = (u64)(t->a.p - t->after_thunks);
 }
 
 void bt_stats(const struct cpu *cpu, struct bt_stats *out)

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { MAX_MARKS = MAX_COLD + 4 * BLOCK_MAX + 8 };
+enum { MAX_MARKS = MAX_COLD + 4 * SUPER_INSNS + 8 * SUPER_PARTS };
 
 struct view {
     struct perf_file *map, *dump;
@@ -78,10 +78,14 @@ void view_forked(struct bt *t)
 void view_note(struct xl *x, enum bt_part part, int k)
 {
     struct view *v = x->t->view;
+    bool insn = part == BT_PART_INSN || part == BT_PART_COLD;
     if (part == BT_PART_ENTRY)
         v->n = 0;
     if (v->n < MAX_MARKS)
-        v->now[v->n++] = (struct bt_mark){(u32)(x->a->p - x->t->rw), (u16)k, (u16)part};
+        v->now[v->n++] = (struct bt_mark){.at = (u32)(x->a->p - x->t->rw),
+                                          .insn = (u16)k,
+                                          .part = (u16)part,
+                                          .lin = x->lin + (insn ? x->b->insn[k].off : 0)};
 }
 
 static void *copy(const void *from, size_t n)
@@ -92,23 +96,37 @@ static void *copy(const void *from, size_t n)
     return to;
 }
 
+static u32 bytes_of(const struct block *b)
+{
+    const struct insn *last = &b->insn[b->n - 1];
+    return last->off + (u32)last->len;
+}
+
 static void keep(struct xl *x, const u8 *start)
 {
     struct bt *t = x->t;
     struct view *v = t->view;
     const struct block *b = x->b;
-    const struct insn *last = &b->insn[b->n - 1];
-    u32 guest_bytes = last->off + (u32)last->len, code_bytes = (u32)(t->a.p - start);
+    u64 low = x->lin, high = low + bytes_of(b), times = v->kept.times + 1;
+    u32 code_bytes = (u32)(t->a.p - start), insns = 0;
+    bool covers = false;
 
-    if (v->watch - x->lin >= guest_bytes)
+    for (int n = 0; n < x->n_parts; n++) {
+        u64 lin = n ? x->part[n]->hot_lin : x->lin;
+        covers |= v->watch - lin < bytes_of(x->part[n]);
+        low = MIN(low, lin);
+        high = MAX(high, lin + bytes_of(x->part[n]));
+        insns += x->part[n]->n;
+    }
+    if (!covers)
         return;
-    u64 times = v->kept.times + 1;
     if (v->kept.lin == v->watch && v->kept.n && x->lin != v->watch) {
         v->kept.times = times;
         return;
     }
     drop(v);
-    v->guest = copy(x->cpu->ram->base + b->page[0]->off + (b->phys & ~PAGE_MASK), guest_bytes);
+    v->guest = copy(x->cpu->ram->base + b->page[0]->off + ((b->phys + low - x->lin) & ~PAGE_MASK),
+                    high - low);
     v->code = copy(start, code_bytes);
     v->marks = copy(v->now, v->n * sizeof(*v->now));
     if (!v->guest || !v->code || !v->marks) {
@@ -119,13 +137,14 @@ static void keep(struct xl *x, const u8 *start)
     for (u32 k = 0; k < v->n; k++)
         v->marks[k].at -= (u32)(start - t->rw);
     v->kept = (struct bt_view){.lin = x->lin,
+                               .guest_lin = low,
                                .key = b->key,
-                               .n = b->n,
+                               .n = insns,
                                .times = times,
                                .host = (u64)(uintptr_t)(start + t->to_rx),
                                .guest = v->guest,
                                .code = v->code,
-                               .guest_bytes = guest_bytes,
+                               .guest_bytes = (u32)(high - low),
                                .code_bytes = code_bytes,
                                .n_marks = v->n,
                                .marks = v->marks};
@@ -138,8 +157,10 @@ void view_block(struct xl *x, const u8 *start)
     if (v->map || v->dump) {
         char name[64];
         u64 size = (u64)(t->a.p - start);
-        snprintf(name, sizeof(name), "guest:%d:%s:%" PRIx64, x->bits64 ? 64 : 32,
-                 x->b->key & KEY_USER ? "user" : "kernel", x->lin);
+        int n = snprintf(name, sizeof(name), "guest:%d:%s:%" PRIx64, x->bits64 ? 64 : 32,
+                         x->b->key & KEY_USER ? "user" : "kernel", x->lin);
+        if (x->n_parts > 1)
+            snprintf(name + n, sizeof(name) - (size_t)n, "+%d", x->n_parts - 1);
         if (v->map)
             perf_add(v->map, start + t->to_rx, start, size, name);
         if (v->dump)

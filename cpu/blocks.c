@@ -397,6 +397,18 @@ static struct block *find(struct cpu *cpu, gpa phys, gla lin)
     return NULL;
 }
 
+struct block *block_hot_near(struct cpu *cpu, const struct block *near, gla lin)
+{
+    gpa phys = (near->phys & PAGE_MASK) | (lin & ~PAGE_MASK);
+    if ((lin ^ near->hot_lin) & PAGE_MASK)
+        return NULL;
+    for (struct block *b = cpu->blocks->hash[hash_of(phys, near->key)]; b; b = b->hash_next)
+        if (b->phys == phys && b->key == near->key && b->hot && b->hot_lin == lin && !b->cross &&
+            b->page[0] == near->page[0] && b->cost != BLOCK_DEAD)
+            return b;
+    return NULL;
+}
+
 enum cpu_code cpu_code_here(struct cpu *cpu)
 {
     gla lin = linear_pc(cpu);

@@ -219,7 +219,7 @@ struct jump_target {
     u64 tag;
     const u8 *code;
 };
-enum { JUMP_TARGETS = 16384 };
+enum { JUMP_TARGETS = 16384, BT_PROBES = 2048 };
 
 struct cpu {
     /* ---- hot: what every instruction touches ---- */
@@ -339,6 +339,7 @@ struct cpu {
     u64 n_interrupts, n_exceptions, n_hypercalls, n_blocks, n_invalidations;
 
     struct jump_target bt_targets[JUMP_TARGETS];
+    u32 bt_probes[BT_PROBES][2];
     struct mmu mmu; /* large: last */
 };
 

@@ -41,6 +41,7 @@ struct sentinel {
 _Static_assert(sizeof(struct sentinel) == sizeof(struct insn),
                "the sentinel stands in for an insn");
 
+struct superblock;
 struct block {
     gpa phys; /* of the first byte */
     i32 cost; /* n, or BLOCK_DEAD */
@@ -52,16 +53,19 @@ struct block {
     struct block *hash_next;
     struct code_page *page[2];
     struct block *page_next[2];
-    u64 hot_lin;       /* where the translation runs: the linear address, or NOT_HOT */
-    const u8 *hot;     /* host code, entered with the guest's registers in the host's */
-    const u8 *hot_rx;  /* the same where it is executable */
-    u8 *hot_cost;      /* where that code has the block's cost */
-    u8 *hot_loop_cost; /* and once more, when the code has a copy for its own loop; or NULL */
-    u64 wild;          /* instructions whose accesses go to many pages; bit n: insn[n] */
-    u32 hot_in;        /* the translator's: links that lead here */
-    u32 strange;       /* entries at another linear address than the translation's */
-    i32 heat;          /* entries; starts below 0 where code changes often */
-    run_fn *first;     /* the handler of insn[0] whose place run_traced or run_break took */
+    u64 hot_lin;      /* where the translation runs: the linear address, or NOT_HOT */
+    const u8 *hot;    /* host code, entered with the guest's registers in the host's */
+    const u8 *hot_rx; /* the same where it is executable */
+    u32 hot_costs;    /* the translator's, as are these: where its code has the block's cost */
+    u16 samples;      /* slices that ended here */
+    u16 probe;        /* counters of where its branch goes; 0: none */
+    struct superblock *super; /* what its translation goes on with; NULL: nothing */
+    struct block *inlined_by; /* the last one whose translation has this block's, too; or NULL */
+    u64 wild;                 /* instructions whose accesses go to many pages; bit n: insn[n] */
+    u32 hot_in;               /* links that lead here */
+    u32 strange;              /* entries at another linear address than the translation's */
+    i32 heat;                 /* entries; starts below 0 where code changes often */
+    run_fn *first;            /* the handler of insn[0] whose place run_traced or run_break took */
     struct trace_mark mark;
     struct insn insn[]; /* n, then the sentinel */
 };
@@ -111,6 +115,10 @@ void blocks_free(struct cpu *cpu);
 /* The block at the current RIP, decoded if need be. Faults (fetch #PF, #GP limit) leave. May be a
  * block whose end lies beyond the CS limit: the caller checks outside flat modes. */
 struct block *block_lookup(struct cpu *cpu);
+
+/* The translated block of the same mode on the same page as `near`, at linear address lin; or NULL.
+ */
+struct block *block_hot_near(struct cpu *cpu, const struct block *near, gla lin);
 
 /* Best dispatch target for a decoded instruction (interp_fast.c); base gives RIP-relative facts. */
 run_fn *run_for(const struct insn *i, u32 key);

@@ -88,21 +88,17 @@ static void host_part(FILE *f, struct disasm *host, const struct vm_block_view *
     }
 }
 
-static void insn_text(struct disasm *guest, const struct vm_block_view *v, u32 insn, char *out,
-                      size_t size)
+static void insn_text(struct disasm *guest, const struct vm_block_view *v,
+                      const struct vm_block_mark *m, char *out, size_t size)
 {
     char text[DISASM_TEXT];
-    u32 at = 0;
-    for (u32 k = 0; at < v->guest_bytes; k++) {
-        int len =
-            disasm_one(guest, v->guest + at, v->guest_bytes - at, v->lin + at, text, sizeof(text));
-        if (k == insn) {
-            snprintf(out, size, "%8" PRIx64 "  %s", v->lin + at, text);
-            return;
-        }
-        at += len > 0 ? (u32)len : 1;
+    u64 at = m->lin - v->guest_lin;
+    if (at >= v->guest_bytes) {
+        snprintf(out, size, "?");
+        return;
     }
-    snprintf(out, size, "?");
+    disasm_one(guest, v->guest + at, v->guest_bytes - at, m->lin, text, sizeof(text));
+    snprintf(out, size, "%8" PRIx64 "  %s", m->lin, text);
 }
 
 static void print_parts(FILE *f, struct disasm *guest, struct disasm *host,
@@ -117,10 +113,10 @@ static void print_parts(FILE *f, struct disasm *guest, struct disasm *host,
             snprintf(left, sizeof(left), "(ways in)");
             break;
         case VM_PART_INSN:
-            insn_text(guest, v, m->insn, left, sizeof(left));
+            insn_text(guest, v, m, left, sizeof(left));
             break;
         case VM_PART_COLD:
-            snprintf(left, sizeof(left), "(out of instruction %u)", m->insn);
+            snprintf(left, sizeof(left), "(out of %" PRIx64 ")", m->lin);
             break;
         case VM_PART_EDGE:
             snprintf(left, sizeof(left), "(to next block %u, until linked)", m->insn);

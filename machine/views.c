@@ -122,6 +122,7 @@ void vm_engine_counts(const struct vm *vm, void (*row)(void *ctx, const struct v
         {"bytes per insn", s.insns_now ? s.code_bytes * 10 / s.insns_now : 0, true},
         {"cache resets", s.resets},
         {"blocks translated again", s.again},
+        {"superblocks", s.supers},
         {"links", s.links},
         {"exits C call", s.exits[BT_EXIT_HELPER]},
         {"exits slow memory", s.exits[BT_EXIT_MEMORY]},
@@ -189,9 +190,10 @@ bool vm_watched_block(struct vm *vm, struct vm_block_view *out)
     if (!vm->view.marks)
         return false;
     for (u32 k = 0; k < v.n_marks; k++)
-        vm->view.marks[k] =
-            (struct vm_block_mark){v.marks[k].at, v.marks[k].insn, part[v.marks[k].part]};
+        vm->view.marks[k] = (struct vm_block_mark){v.marks[k].at, v.marks[k].insn,
+                                                   part[v.marks[k].part], v.marks[k].lin};
     *out = (struct vm_block_view){.lin = v.lin,
+                                  .guest_lin = v.guest_lin,
                                   .bits = (v.key & KEY_DMODE) == KEY_64   ? 64
                                           : (v.key & KEY_DMODE) == KEY_32 ? 32
                                                                           : 16,

@@ -54,9 +54,11 @@ struct vm_block_mark {
     u32 insn; /* INSN, COLD (the way out in the middle of an instruction): which instruction; EDGE
                  (to the next block, until linked): which */
     enum vm_part part;
+    gla lin; /* of the instruction; ENTRY, EDGE: of the block */
 };
 struct vm_block_view {
-    gla lin; /* of the first guest byte */
+    gla lin;       /* of the first instruction */
+    gla guest_lin; /* of guest[0]: blocks of a superblock may lie below the first */
     int bits;
     bool user;
     u32 insns;
