@@ -452,7 +452,9 @@ static void one(struct xl *x, int k)
     struct block *b = x->b;
     const struct insn *i = &b->insn[k];
     bool last = k == b->n - 1;
+    u64 copied = b->copied;
 
+    b->copied |= BIT64(k);
     if (k < x->done)
         return;
     if (i->flags & (INF_EXIT | INF_BRANCH)) {
@@ -483,8 +485,12 @@ static void one(struct xl *x, int k)
         return;
     }
     bool done = false;
-    if (decode(x, k) && !x->t->cfg.helpers)
-        done = emit_run(x, k) || emit_stack(x, k) || emit_system(x, k) || copy_insn(x, k);
+    if (decode(x, k) && !x->t->cfg.helpers) {
+        done = emit_constant(x, k);
+        if (done)
+            b->copied = copied;
+        done = done || emit_run(x, k) || emit_stack(x, k) || emit_system(x, k) || copy_insn(x, k);
+    }
     if (!done)
         helper(x, k);
     if (last) {

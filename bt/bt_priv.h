@@ -352,6 +352,11 @@ bool emit_seg_move(struct xl *x, int k);
 bool emit_seg_pop(struct xl *x, int k);
 bool emit_verw(struct xl *x, int k);
 
+/* ---- constant.c ---- */
+/* Instruction k with its constant from where the block keeps it. False: not one whose constant is
+ * rewritten, or nothing was emitted. */
+bool emit_constant(struct xl *x, int k);
+
 /* ---- cpuid.c ---- */
 void make_cpuid_thunk(struct bt *t);
 void emit_cpuid(struct xl *x, int k);

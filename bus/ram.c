@@ -102,11 +102,11 @@ void ram_discard(struct ram *ram, u64 off, u64 len)
     u64 start = (off + PAGE_SIZE - 1) & PAGE_MASK, end = (off + len) & PAGE_MASK;
     if (off >= ram->size || len > ram->size - off || start >= end)
         return;
-    ram_note_write(ram, start, end - start);
     /* a private copy of RAM has no file behind it, and what is dropped there reads as zeros too */
     int how = ram->fd >= 0 ? MADV_REMOVE : MADV_DONTNEED;
     if (madvise(ram->base + start, end - start, how) < 0)
         memset(ram->base + start, 0, end - start);
+    ram_note_write(ram, start, end - start);
 }
 
 enum status ram_make_private(struct ram *ram, struct error *err)

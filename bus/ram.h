@@ -16,7 +16,7 @@ enum ram_page_flag {
     RAM_CLEAN = 2, /* dirty logging is on and the page is not yet written */
 };
 
-/* A write of len bytes (within one page) at RAM offset off hit a page with RAM_CODE. */
+/* A write of len bytes (within one page) at RAM offset off has hit a page with RAM_CODE. */
 typedef void ram_code_write_fn(void *ctx, u64 off, u32 len);
 
 struct ram {
@@ -41,8 +41,8 @@ int ram_new_file(const struct ram *ram);
  * what they cache. ST_UNSUP after ram_make_private(). */
 enum status ram_exchange(struct ram *ram, int *fd, struct error *err);
 
-/* Call before or after changing RAM bytes by anything that is not a CPU's fast path; the range may
- * span pages. Notifies the code hook and dirty log. */
+/* Call after changing RAM bytes by anything that is not a CPU's fast path (the code hook looks at
+ * the new ones); the range may span pages. Notifies the code hook and dirty log. */
 void ram_note_write(struct ram *ram, u64 off, u64 len);
 
 /* Gives the whole pages inside [off, off+len) back to the host: they read as zeros from now on and

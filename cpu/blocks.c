@@ -153,7 +153,7 @@ static void code_write(void *ctx, u64 off, u32 len)
         for (struct block *b = pg->start[line], *next; b; b = next) {
             struct extent e = extent_on(b, pg);
             next = b->page_next[list_of(b, pg)];
-            if (e.first > last || first > e.last)
+            if (e.first > last || first > e.last || block_recode(cpu, b, pg, first, last))
                 continue;
             forget_block(cpu, b);
             pg->kills++;

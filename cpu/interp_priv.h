@@ -62,9 +62,12 @@ struct block {
     struct superblock *super; /* what its translation goes on with; NULL: nothing */
     struct block *inlined_by; /* the last one whose translation has this block's, too; or NULL */
     u64 wild;                 /* instructions whose accesses go to many pages; bit n: insn[n] */
+    u64 copied;               /* instructions whose constant is in host code somewhere; bit n */
     u32 hot_in;               /* links that lead here */
     u32 strange;              /* entries at another linear address than the translation's */
     i32 heat;                 /* entries; starts below 0 where code changes often */
+    u8 recoded;               /* recode.c: the last instruction that got a new constant, */
+    u8 streak;                /* and how many in a row each came behind the one before */
     run_fn *first;            /* the handler of insn[0] whose place run_traced or run_break took */
     struct trace_mark mark;
     struct insn insn[]; /* n, then the sentinel */
@@ -86,6 +89,8 @@ struct code_page {
     u32 longest;                     /* bytes of the longest block since the page was last empty */
     u32 kills;                       /* blocks whose bytes were written */
     u32 idle_writes;                 /* to no code, since the last that hit some */
+    u64 loose[PAGE_SIZE / 64];       /* recode.c: where instructions start whose constants were
+                                        rewritten after they had been translated; a bit a byte */
 };
 
 struct jc_entry {
@@ -119,6 +124,9 @@ struct block *block_lookup(struct cpu *cpu);
 /* The translated block of the same mode on the same page as `near`, at linear address lin; or NULL.
  */
 struct block *block_hot_near(struct cpu *cpu, const struct block *near, gla lin);
+/* recode.c: bytes [first, last] of page pg were written, some of them b's. True: b is right again,
+ * only constants have changed. False: nothing happened, b must go. */
+bool block_recode(struct cpu *cpu, struct block *b, struct code_page *pg, u32 first, u32 last);
 
 /* Best dispatch target for a decoded instruction (interp_fast.c); base gives RIP-relative facts. */
 run_fn *run_for(const struct insn *i, u32 key);
