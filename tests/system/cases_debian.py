@@ -49,12 +49,12 @@ def boot(c, image, *options, append="", memory=512):
 def login(v, timeout=600):
     v.expect("debian login: ", timeout, never=PANIC)
     v.send("root\n")
-    v.expect("root@debian:~# ", 120, never=PANIC)
+    v.expect("root@debian:~# ", never=PANIC)
     # a terminal of 80 columns would wrap what we type
     ask(v, "export TERM=dumb PAGER=cat SYSTEMD_COLORS=0; stty cols 500")
 
 
-def ask(v, command, want="", status=0, timeout=180):
+def ask(v, command, want="", status=0, timeout=vm.PATIENCE):
     got, out = v.command_output(command, timeout)
     if got != status or want not in out:
         raise vm.Failure("%s: status %d, wanted %d and %r: %r" % (command, got, status, want, out))
@@ -63,7 +63,7 @@ def ask(v, command, want="", status=0, timeout=180):
 
 def power_off(v):
     v.send("poweroff\n")
-    status = v.wait(200)
+    status = v.wait()
     if status != 0:
         raise vm.Failure("exit status %d after poweroff" % status)
 
@@ -83,7 +83,7 @@ def programs(v):
     ask(v, "apt-get --version", "apt 2.")
     ask(v, "dpkg --audit && dpkg -s gcc", "install ok installed")
     v.send("cat > sum.c << 'END'\n%sEND\n" % PROGRAM)
-    ask(v, "gcc -O2 -Wall -o sum sum.c -lm", timeout=300)
+    ask(v, "gcc -O2 -Wall -o sum sum.c -lm")
     ask(v, "/root/sum", "sum says 3.141583", 1)
 
 
@@ -91,10 +91,10 @@ def network(v, server, data, port):
     digest = hashlib.sha256(data).hexdigest()
     ask(v, "/lib/systemd/systemd-networkd-wait-online --timeout=120")
     ask(v, "networkctl --no-pager", "routable")
-    ask(v, "wget -nv -O fetched http://10.0.2.2:%d/f" % server.port, timeout=300)
+    ask(v, "wget -nv -O fetched http://10.0.2.2:%d/f" % server.port)
     ask(v, "sha256sum fetched", digest)
     ask(v, "mkdir www; mv fetched www/f; systemd-run busybox httpd -f -p 80 -h /root/www")
-    got = fetch("http://127.0.0.1:%d/f" % port, 200)
+    got = fetch("http://127.0.0.1:%d/f" % port, vm.PATIENCE)
     if hashlib.sha256(got).hexdigest() != digest:
         raise vm.Failure("what the guest served is not what it has: %d bytes" % len(got))
 
@@ -106,7 +106,7 @@ def use(c, image, kvm, model, *options, append="root=/dev/vda"):
             boot(c, image, "-nic", "user,model=%s,hostfwd=tcp:127.0.0.1:%d-:80" % (model, port),
                  *options, append=append) as v:
         login(v)
-        state = v.command_output("systemctl is-system-running --wait", 300)[1]
+        state = v.command_output("systemctl is-system-running --wait")[1]
         if "\nrunning\n" not in state:
             raise vm.Failure("systemd is not content: %r; %r" %
                              (state, v.command_output("systemctl --failed --no-pager")))

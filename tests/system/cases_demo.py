@@ -21,8 +21,8 @@ def normalised(text):
 
 def whole_demo(c, *options):
     with c.emu.start("-m", "16", *options, flat=c.rom("demo/demo.bin")) as v:
-        v.expect("Done: power off", 120, never=r"\[--\]|FAILED")
-        if v.wait(30) != 0:
+        v.expect("Done: power off", never=r"\[--\]|FAILED")
+        if v.wait() != 0:
             raise vm.Failure("exit status %d after power-off" % v.process.returncode)
         got = normalised(v.text)
     with open(GOLDEN) as f:
@@ -48,23 +48,33 @@ def demo_engines(c):
         whole_demo(c, "-engine", engine)
 
 
-@case
-def demo_switched(c):
-    """nor does it notice when SIGUSR1 changes the engine under it, every few milliseconds"""
+def switched(c):
+    """One run; how often the engine was changed."""
     with c.emu.start("-m", "16", "-engine", "bt-hot", flat=c.rom("demo/demo.bin")) as v:
-        v.expect("Trivisor demo", 60)  # before that the signal may still be the process's end
+        v.expect("Trivisor demo")  # before that the signal may still be the process's end
         n = 0
         while v.process.poll() is None and n < 5000:
             time.sleep(0.003)
             v.process.send_signal(signal.SIGUSR1)
             v._pump(0)
             n += 1
-        v.expect("Done: power off", 120, never=r"\[--\]|FAILED")
-        if v.wait(30) != 0:
+        v.expect("Done: power off", never=r"\[--\]|FAILED")
+        if v.wait() != 0:
             raise vm.Failure("exit status %d" % v.process.returncode)
         with open(GOLDEN) as f:
             if normalised(v.text) != f.read():
                 raise vm.Failure("the text differs after %d switches" % n)
+    return n
+
+
+@case
+def demo_switched(c):
+    """nor does it notice when SIGUSR1 changes the engine under it, every few milliseconds"""
+    n = 0
+    for _ in range(20):  # on a busy host a run may be over before there were many
+        n += switched(c)
+        if n >= 20:
+            break
     print("%d switches" % n)
     if n < 3:
         raise vm.Failure("only %d switches" % n)
@@ -81,14 +91,14 @@ def demo_idle(c):
     """a guest asleep in HLT, woken 100 times a second, uses under 2 % of a host core"""
     with c.emu.start("-m", "16", flat=c.rom("demo/demo.bin")) as v:
         v.send("i")
-        v.expect("idle until q", 120)
+        v.expect("idle until q")
         time.sleep(1)
         before, t0 = v.cpu_seconds(), time.monotonic()
         time.sleep(8)
         share = (v.cpu_seconds() - before) / (time.monotonic() - t0)
         v.send("q")
-        v.expect("Done: power off", 30)
-        v.wait(30)
+        v.expect("Done: power off")
+        v.wait()
     print("idle: %.2f %% of a core" % (100 * share))
     if share > 0.02 and c.emu.name == "trivisor":
         raise vm.Failure("idle costs %.1f %% of a core" % (100 * share))

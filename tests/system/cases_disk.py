@@ -8,7 +8,6 @@ import random
 import re
 import stat
 import subprocess
-import time
 
 from run import case
 from cases_pv import vmlinux
@@ -80,10 +79,7 @@ def serve_qcow2(c, name):
                         "%dM" % DISK_MIB], check=True)
     server = subprocess.Popen([guests.tool("qemu-nbd", "qemu-utils"), "-k", sock, "-f", "qcow2",
                                image])
-    for _ in range(300):
-        if os.path.exists(sock):
-            break
-        time.sleep(0.1)
+    vm.appears(sock, server)
     return server, "file=nbd:unix:" + sock
 
 
@@ -129,9 +125,9 @@ def verified(c, bus, devices):
                     if not status:
                         raise vm.Failure("fio sees no difference: %s" % out)
                 v.send("poweroff -f\n")
-                if v.wait(60) != 0:
+                if v.wait() != 0:
                     raise vm.Failure("exit status %d" % v.process.returncode)
-            server.wait(60)
+            server.wait(vm.PATIENCE)
         finally:
             server.kill()
             server.wait()

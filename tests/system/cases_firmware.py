@@ -11,10 +11,10 @@ def mbr_disk(c):
     disk = media.mbr_disk(c.work, c.rom("mbr/mbr.bin"))
     for boot in range(1, 3):
         with c.emu.start("-m", "32", "-drive", "file=%s,format=raw" % disk, "-boot", "c") as v:
-            v.expect("MBR: started by the BIOS", 60)
-            v.expect("boot number %d" % boot, 30)
-            v.expect("last sector: LAST SECTOR", 30)
-            status = v.wait(30)
+            v.expect("MBR: started by the BIOS")
+            v.expect("boot number %d" % boot)
+            v.expect("last sector: LAST SECTOR")
+            status = v.wait()
             if status != 0:
                 raise vm.Failure("exit status %d after APM power-off" % status)
     with open(disk, "rb") as f:
@@ -27,13 +27,13 @@ def mbr_disk(c):
 def memtest(c, arch):
     with c.emu.start("-m", "64", "-kernel", guests.memtest(c.guests, arch), "-append",
                      "console=ttyS0,115200") as v:
-        v.expect("Memtest86", 120)
+        v.expect("Memtest86")
         # The last test only waits: two fades of 80 seconds. Its menu (1) lets us skip (5) it.
         v.expect("#10 ", 900, never="Status: Failed|Unexpected interrupt")
         v.send("1")
-        v.expect("Skip current test", 60)
+        v.expect("Skip current test")
         v.send("5")
-        m = v.expect(r"Status: (\w+).*?Pass: +1 +Errors: (\d+)", 120)
+        m = v.expect(r"Status: (\w+).*?Pass: +1 +Errors: (\d+)")
         if m.group(2) != b"0":
             raise vm.Failure("memtest86+ found %s errors" % m.group(2).decode())
 

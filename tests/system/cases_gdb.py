@@ -15,6 +15,7 @@ SYMBOLS = ("start_kernel", "linux_banner", "system_state", "do_idle")
 SCRIPT = """
 set pagination off
 set confirm off
+set remotetimeout 300
 set architecture i386:x86-64
 target remote %(socket)s
 echo \\n-- reset vector\\n
@@ -67,7 +68,7 @@ def symbols(c, initrd):
     with c.emu.start("-m", "256", "-kernel", guests.kernel(c.guests), "-initrd", initrd,
                      "-append", APPEND + " nokaslr quiet") as v:
         v.expect("trivisor# ", 400)
-        _, text = v.command_output("grep -E ' (%s)$' /proc/kallsyms" % "|".join(SYMBOLS), 120)
+        _, text = v.command_output("grep -E ' (%s)$' /proc/kallsyms" % "|".join(SYMBOLS))
         found = {m[1]: "0x" + m[0] for m in re.findall(r"([0-9a-f]{16}) \w (\w+)", text)}
         if set(found) != set(SYMBOLS):
             raise vm.Failure("kallsyms: %r" % text)
@@ -119,10 +120,8 @@ def gdb_linux(c):
         raise guests.Missing("the script is about Trivisor's own registers")
     with c.emu.start("-m", "256", "-drive", "file=%s,format=raw" % disk, "-snapshot", "-cpu",
                      "x86-64-v3", "-boot", "c", "-gdb", "unix:" + socket, "-S") as v:
-        limit = time.monotonic() + 20
-        while not os.path.exists(socket) and time.monotonic() < limit:
-            v._pump(0.1)
-        text = run_gdb(v, script, c.path("gdb.log"), 400)
+        vm.appears(socket, v.process)
+        text = run_gdb(v, script, c.path("gdb.log"), 900)
         if os.environ.get("SHOW_GDB"):
             print(text)
         expect_all(text, [

@@ -101,7 +101,7 @@ def installer_amd64(c):
     # With less memory its first screen would be about that instead.
     with c.emu.start("-m", "1024", "-kernel", kernel, "-initrd", initrd, "-append", APPEND) as v:
         v.expect("Select a language", 600, never=PANIC)
-        v.expect("English", 60)
+        v.expect("English")
 
 
 @case
@@ -110,7 +110,7 @@ def grub_iso(c):
     initrd = c.write("initrd", initramfs.make(c.guests, "amd64"))
     iso = media.grub_iso(c.work, guests.kernel(c.guests), initrd, APPEND)
     with c.emu.start("-m", "256", "-cdrom", iso, "-boot", "d") as v:
-        v.expect("GRUB loads the kernel", 120)
+        v.expect("GRUB loads the kernel")
         use_shell(v, "x86_64", 400)
 
 
@@ -120,7 +120,7 @@ def isolinux_iso(c):
     initrd = c.write("initrd", initramfs.make(c.guests, "amd64"))
     iso = media.isolinux_iso(c.work, guests.kernel(c.guests), initrd, APPEND)
     with c.emu.start("-m", "256", "-cdrom", iso, "-boot", "d") as v:
-        v.expect("Loading /linux", 120)
+        v.expect("Loading /linux")
         use_shell(v, "x86_64", 400)
 
 
@@ -131,5 +131,5 @@ def grub_disk(c):
     disk = media.grub_disk(c.work, guests.kernel(c.guests), initrd, APPEND)
     with c.emu.start("-m", "256", "-drive", "file=%s,format=raw" % disk, "-snapshot",
                      "-boot", "c") as v:
-        v.expect("GRUB loads the kernel", 120)
+        v.expect("GRUB loads the kernel")
         use_shell(v, "x86_64", 400)

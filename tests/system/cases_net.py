@@ -72,7 +72,7 @@ def initrd(c, module):
     return c.write("initrd", initramfs.make(c.guests, "amd64", extra))
 
 
-def check(v, command, timeout=120):
+def check(v, command, timeout=vm.PATIENCE):
     status, out = v.command_output(command, timeout)
     if status:
         raise vm.Failure("%s: status %d: %r" % (command, status, out))
@@ -104,26 +104,26 @@ def network(c, model, module, *options, size=4 << 20, mtu=1500):
             c.emu.start("-m", "256", *options, "-kernel", guests.kernel(c.guests), "-initrd",
                         initrd(c, module), "-append", APPEND, "-nic", nic) as v:
         v.expect("init: Linux", 400, never=PANIC)
-        v.expect("trivisor# ", 60, never=PANIC)
+        v.expect("trivisor# ", never=PANIC)
         if "52:54:00:AB:CD:EF" not in check(v, "ifconfig eth0 up; ifconfig eth0"):
             raise vm.Failure("not the card's address")
-        check(v, "udhcpc -i eth0 -n -q -s /dhcp.sh", 60)
-        check(v, "ping -c 3 10.0.2.2", 60)
+        check(v, "udhcpc -i eth0 -n -q -s /dhcp.sh")
+        check(v, "ping -c 3 10.0.2.2")
         check(v, "test $(cat /sys/class/net/eth0/mtu) = %d" % mtu)
-        check(v, "ping -c 3 -s %d 10.0.2.2" % (mtu - 28), 60)
+        check(v, "ping -c 3 -s %d 10.0.2.2" % (mtu - 28))
         # reassembled and cut: none, this was a frame's worth each time
         check(v, "test $(grep '^Ip: [0-9]' /proc/net/snmp | cut -d' ' -f15-20 | tr -d ' ') = 000000")
         # to the guest
-        out = check(v, "time wget -O /tmp/f http://10.0.2.2:%d/f; sha256sum /tmp/f" % server.port, 300)
+        out = check(v, "time wget -O /tmp/f http://10.0.2.2:%d/f; sha256sum /tmp/f" % server.port)
         if digest not in out:
             raise vm.Failure("what the guest fetched is not what was there: %r" % out)
         # from the guest
         check(v, "httpd -p 80 -h /tmp")
-        got = fetch("http://127.0.0.1:%d/f" % tcp, 120)
+        got = fetch("http://127.0.0.1:%d/f" % tcp, vm.PATIENCE)
         if hashlib.sha256(got).hexdigest() != digest:
             raise vm.Failure("what the guest served is not what it has: %d bytes" % len(got))
         # datagrams: the network's own TFTP server
-        out = check(v, "tftp -g -l /tmp/t -r small 10.0.2.2; sha256sum /tmp/t", 60)
+        out = check(v, "tftp -g -l /tmp/t -r small 10.0.2.2; sha256sum /tmp/t")
         if hashlib.sha256(data[:100000]).hexdigest() not in out:
             raise vm.Failure("what came by TFTP is not what was there: %r" % out)
         out = check(v, "cat /proc/net/dev; cat /sys/class/net/eth0/statistics/*errors")
@@ -133,7 +133,7 @@ def network(c, model, module, *options, size=4 << 20, mtu=1500):
         check(v, "ifconfig eth0 down; ifconfig eth0 up; udhcpc -i eth0 -n -q -s /dhcp.sh; "
               "wget -q -O - http://10.0.2.2:%d/f | sha256sum | grep %s" % (server.port, digest), 300)
         v.send("poweroff -f\n")
-        status = v.wait(60)
+        status = v.wait()
         if status != 0:
             raise vm.Failure("exit status %d after poweroff -f" % status)
 

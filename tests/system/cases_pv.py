@@ -76,7 +76,7 @@ def sees_kvm(c, *options, kernel=None):
         # the guest's clock and ours, over some work
         ask(v, "sleep 3; grep -c hypervisor /proc/cpuinfo", "\n1")
         v.send("poweroff -f\n")
-        if v.wait(60) != 0:
+        if v.wait() != 0:
             raise vm.Failure("exit status %d" % v.process.returncode)
 
 
@@ -104,7 +104,7 @@ def sees_nothing(c, *options):
         ask_systemd(v, "\nnone")
         ask(v, "grep -c hypervisor /proc/cpuinfo", "\n0")
         v.send("reboot -f\n")
-        if v.wait(60) != 6:
+        if v.wait() != 6:
             raise vm.Failure("exit status %d after a reset" % v.process.returncode)
 
 
@@ -176,12 +176,14 @@ def microvm_disks(c):
                      "if=virtio,format=raw,file=" + two) as v:
         v.expect("trivisor# ", 400, never=PANIC)
         status, out = v.command_output("for m in virtio_ring virtio virtio_mmio virtio_blk; do "
-                                       "insmod /$m.ko || echo bad; done; sleep 1; cat /proc/partitions")
+                                       "insmod /$m.ko || echo bad; done; i=0; until grep -q vdb "
+                                       "/proc/partitions || [ $i = 600 ]; do sleep 0.1; i=$((i+1)); done; "
+                                       "cat /proc/partitions")
         if "vda" not in out or "vdb" not in out or "\nbad" in out:
             raise vm.Failure("no disks: %r" % out)
         status, out = v.command_output("dd if=/dev/vda of=/dev/vdb bs=64k; sync; echo done")
         v.send("poweroff -f\n")
-        if v.wait(60) != 0:
+        if v.wait() != 0:
             raise vm.Failure("exit status %d" % v.process.returncode)
     with open(two, "rb") as f:
         if f.read() != data:
@@ -201,8 +203,8 @@ def pvdemo(c):
             with c.emu.start("-engine", engine, "-machine", machine, "-pv", "trv", "-m", "16",
                              "-drive", "if=pv,format=raw,file=" + disk, "-kernel",
                              c.rom("pvdemo/pvdemo.elf")) as v:
-                v.expect("Done: power off", 60, never=r"\[--\]|FAILED")
-                if v.wait(30) != 0:
+                v.expect("Done: power off", never=r"\[--\]|FAILED")
+                if v.wait() != 0:
                     raise vm.Failure("exit status %d" % v.process.returncode)
                 got = re.sub(r"~(\d+|[a-z]+)", "~", v.text.decode().replace("\r", ""))
                 got = got[got.index("Trivisor"):got.index("Done")]
@@ -218,6 +220,6 @@ def pvdemo(c):
 def pvdemo_alone(c):
     """and says so where nobody answers"""
     with c.emu.start("-pv", "none", "-m", "16", "-kernel", c.rom("pvdemo/pvdemo.elf")) as v:
-        v.expect("nobody answers here", 60)
-        if v.wait(30) != 0:
+        v.expect("nobody answers here")
+        if v.wait() != 0:
             raise vm.Failure("exit status %d" % v.process.returncode)

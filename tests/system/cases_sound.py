@@ -75,18 +75,18 @@ def linux_ac97(c, engine):
                      initrd, "-append", APPEND, "-icount", "2", "-sound", "ac97", "-audio",
                      "wav:" + out) as v:
         v.expect("trivisor# ", 600, never=PANIC)
-        status, text = v.command_output("cat /proc/asound/cards", 60)
+        status, text = v.command_output("cat /proc/asound/cards")
         print(text)
         if "ICH" not in text:
             raise vm.Failure("no card: %r" % text)
         for hz, rate in ((440, 48000), (600, 22050)):
-            status, text = v.command_output("play %d %d 1" % (hz, rate), 300)
+            status, text = v.command_output("play %d %d 1" % (hz, rate))
             print(text)
             if status or "played, 0 underruns" not in text or "rate %d/1" % rate not in text:
                 raise vm.Failure("play: %r" % text)
-            v.command_output("sleep 1", 100)
+            v.command_output("sleep 1")
         v.send("poweroff -f\n")
-        if v.wait(100):
+        if v.wait():
             raise vm.Failure("power-off")
     sound = wav.Sound(out)
     first, last = sound.loud()

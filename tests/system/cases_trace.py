@@ -86,7 +86,7 @@ def symbols(c, append):
     """The guest's own list of its functions, written to a file."""
     with c.emu.start(*linux(c, append)) as v:
         v.expect("trivisor# ", 300, never="Kernel panic")
-        _, text = v.command_output("grep -i ' t ' /proc/kallsyms | cut -c 1-80", 300)
+        _, text = v.command_output("grep -i ' t ' /proc/kallsyms | cut -c 1-80")
     found = re.findall(r"^([0-9a-f]{16} [tT] \S+)\s*$", text, re.M)
     if len(found) < 20000 or not any(x.endswith(" start_kernel") for x in found):
         raise vm.Failure("%d symbols" % len(found))

@@ -48,7 +48,7 @@ def shell(c, *options, more=(), extra=()):
                        "-append", APPEND, *options)
 
 
-def do(v, command, wants="", timeout=120):
+def do(v, command, wants="", timeout=vm.PATIENCE):
     status, out = v.command_output(command, timeout)
     if status or wants not in out:
         raise vm.Failure("%s: status %d\n%s" % (command, status, out))
@@ -69,7 +69,7 @@ def use_devices(c, *options):
     with shell(c, "-drive", "file=%s,if=virtio,format=raw,serial=abc" % disk, "-virtio-rng",
                "-share", folder, "-share", folder + ",tag=again,ro", *options) as v:
         v.expect("init: Linux", 400, never=PANIC)
-        v.expect("trivisor# ", 60, never=PANIC)
+        v.expect("trivisor# ", never=PANIC)
         do(v, "cat /sys/block/vda/serial", "abc")
         do(v, "head -c 100000 /dev/hwrng | wc -c", "100000")
         do(v, "mkdir /d /s /r; mount -t ext4 /dev/vda /d")
@@ -87,7 +87,7 @@ def use_devices(c, *options):
         do(v, "fstrim -v /d", "trimmed")
         do(v, "umount /d /s /r")
         v.send("poweroff -f\n")
-        status = v.wait(60)
+        status = v.wait()
         if status != 0:
             raise vm.Failure("exit status %d after poweroff -f" % status)
     check_ext4(disk)
@@ -122,10 +122,10 @@ def virtio_boot(c):
     initrd = c.write("initrd", initramfs.make(c.guests, "amd64"))
     disk = media.grub_disk(c.work, guests.kernel(c.guests), initrd, APPEND)
     with c.emu.start("-m", "256", "-drive", "file=%s,if=virtio,format=raw,readonly=on" % disk) as v:
-        v.expect("GRUB loads the kernel", 120)
+        v.expect("GRUB loads the kernel")
         v.expect("trivisor# ", 400, never=PANIC)
         v.send("poweroff -f\n")
-        if v.wait(60) != 0:
+        if v.wait() != 0:
             raise vm.Failure("no orderly end")
 
 
@@ -138,16 +138,13 @@ def virtio_qcow2(c):
     server = subprocess.Popen([guests.tool("qemu-nbd", "qemu-utils"), "-k", sock, "-f", "qcow2",
                                image])
     try:
-        for _ in range(100):
-            if os.path.exists(sock):
-                break
-            time.sleep(0.1)
+        vm.appears(sock, server)
         with shell(c, "-drive", "file=nbd:unix:%s,if=virtio" % sock) as v:
             v.expect("trivisor# ", 400, never=PANIC)
             do(v, "mkdir /d; mount -t ext4 /dev/vda /d; seq 1 100000 > /d/f; fstrim /d; umount /d")
             v.send("poweroff -f\n")
-            v.wait(60)
-        server.wait(20)
+            v.wait()
+        server.wait(vm.PATIENCE)
     finally:
         server.kill()
     subprocess.run([qemu_img, "convert", "-O", "raw", image, raw], check=True)
@@ -177,7 +174,7 @@ def virtio_vsock(c):
     service = socket.socket(socket.AF_UNIX)
     service.bind(path + "_80")
     service.listen(1)
-    service.settimeout(300)
+    service.settimeout(vm.PATIENCE)
     got = []
 
     def serve():
@@ -192,13 +189,14 @@ def virtio_vsock(c):
         v.expect("trivisor# ", 400, never=PANIC)
         do(v, "! vs connect 81 < /dev/null")
         do(v, "seq 1 100000 | vs connect 80", "so much: 588895")
-        thread.join(60)
+        thread.join(vm.PATIENCE)
         if not got or hashlib.md5(got[0]).digest() != hashlib.md5(
                 "".join("%d\n" % n for n in range(1, 100001)).encode()).digest():
             raise vm.Failure("the host got %r..." % got[:1])
-        do(v, "vs echo 22 & sleep 1")
+        v.send("vs echo 22 &\n")
+        v.expect("listens at 22", never=PANIC)
         s = socket.socket(socket.AF_UNIX)
-        s.settimeout(100)
+        s.settimeout(vm.PATIENCE)
         s.connect(path)
         s.sendall(b"CONNECT 22\n")
         answer = s.makefile("rb").readline()
@@ -218,13 +216,13 @@ def virtio_vsock(c):
         s.close()
         do(v, "wait")
         s = socket.socket(socket.AF_UNIX)
-        s.settimeout(100)
+        s.settimeout(vm.PATIENCE)
         s.connect(path)
         s.sendall(b"CONNECT 23\n")
         if s.recv(100):
             raise vm.Failure("nobody listens at 23")
         v.send("poweroff -f\n")
-        v.wait(60)
+        v.wait()
     if os.path.exists(path):
         raise vm.Failure("%s is still there" % path)
 
@@ -249,15 +247,14 @@ def virtio_balloon(c):
         do(v, "mkdir /t; mount -t tmpfs -o size=150m t /t; dd if=/dev/zero of=/t/big bs=1M count=100")
         full = shared()
         do(v, "rm /t/big")
-        for _ in range(60):  # reporting takes its time, two seconds between rounds
-            if shared() < full - 60:
-                break
-            time.sleep(1)
-        else:
-            raise vm.Failure("%d MiB with the file, %d without" % (full, shared()))
+        limit = time.monotonic() + vm.PATIENCE
+        while shared() >= full - 60:  # reporting takes its time, two seconds between rounds
+            if time.monotonic() > limit:
+                raise vm.Failure("%d MiB with the file, %d without" % (full, shared()))
+            v.sleep(0.5)
         do(v, "uname -r")
         v.send("poweroff -f\n")
-        v.wait(60)
+        v.wait()
     for path, text in ((port, "to the port"), (hvc, "to the console")):
         with open(path) as f:
             if text not in f.read():

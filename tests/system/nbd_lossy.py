@@ -38,7 +38,7 @@ class Lossy:
     def cut(self, chance):
         """Once the client is gone: chance (a random.Random) says what of the cache survives. The
         number of sectors that did not."""
-        self.thread.join(60)
+        self.thread.join(300)
         lost = 0
         for offset, data in self.cached:
             for k in range(0, len(data), SECTOR):

@@ -13,6 +13,7 @@ import glob
 import importlib
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -101,7 +102,7 @@ def main():
             result = "ok"
         except guests.Missing as e:
             result, why = "SKIP", str(e)
-        except (vm.Failure, OSError, RuntimeError) as e:
+        except (vm.Failure, OSError, RuntimeError, subprocess.SubprocessError) as e:
             result, why = "FAIL", str(e)
         finally:
             if context:

@@ -1,7 +1,8 @@
 """vm - runs an emulator under a pseudo-terminal and talks to the guest's serial console.
 
 The same case runs on trivisor and on QEMU (to check the case itself): both take the options that
-are spelled alike. Times are generous on purpose: they only decide when a hung guest is given up.
+are spelled alike. PATIENCE, in seconds, is generous on purpose: it only decides when a hung guest is
+given up.
 """
 import errno
 import os
@@ -12,11 +13,23 @@ import signal
 import subprocess
 import time
 
+PATIENCE = 300
 ESCAPES = re.compile(rb"\x1b(\[[0-9;?]*[A-Za-z]|[()][A-Z0-9]|[=>78])")
 
 
 class Failure(Exception):
     """The guest or the emulator did not do what the case wants."""
+
+
+def appears(path, process=None):
+    """Waits for a file (a socket) that a process makes."""
+    limit = time.monotonic() + PATIENCE
+    while not os.path.exists(path):
+        if process and process.poll() is not None:
+            raise Failure("ended with %d, without %s" % (process.returncode, path))
+        if time.monotonic() > limit:
+            raise Failure("%s does not appear" % path)
+        time.sleep(0.05)
 
 
 class Vm:
@@ -72,7 +85,7 @@ class Vm:
         raise Failure("%s after %.0f s; the console's end:\n%s"
                       % (what, time.monotonic() - self.started, self.tail()))
 
-    def expect(self, pattern, timeout=120, never=None):
+    def expect(self, pattern, timeout=PATIENCE, never=None):
         """Waits for a regular expression in what came since the last one; returns the match.
 
         never: a pattern whose appearance (e.g. a kernel panic) ends the wait at once.
@@ -90,7 +103,7 @@ class Vm:
                 self._fail("saw %r while waiting for %r" % (never, pattern))
             if not alive:
                 self._fail("the emulator ended (status %s) while waiting for %r"
-                           % (self.process.wait(10), pattern))
+                           % (self.process.wait(PATIENCE), pattern))
             left = limit - time.monotonic()
             if left <= 0:
                 self._fail("no %r" % pattern)
@@ -109,7 +122,7 @@ class Vm:
             while self._pump(until - time.monotonic()) and time.monotonic() < until:
                 pass
 
-    def command_output(self, command, timeout=60):
+    def command_output(self, command, timeout=PATIENCE):
         """Runs a shell command in the guest; (exit status, output). The marker is computed by the
         guest's shell, so that the echo of what we typed does not match."""
         self.send("%s; echo \"<<\"$?\">>\"\n" % command)
@@ -118,7 +131,7 @@ class Vm:
         out = self.text[start:m.start()].decode("utf-8", "replace").replace("\r", "")
         return int(m.group(1)), out
 
-    def wait(self, timeout=60):
+    def wait(self, timeout=PATIENCE):
         """Waits for the emulator to end; its exit status (negative: a signal)."""
         limit = time.monotonic() + timeout
         while self._pump(min(0.5, max(0, limit - time.monotonic()))):

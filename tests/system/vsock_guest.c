@@ -5,6 +5,7 @@
  *   vsock_guest echo PORT      one connection to the guest's port, sent back as it comes
  */
 #include <linux/vm_sockets.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -38,6 +39,8 @@ int main(int argc, char **argv)
     a.svm_cid = VMADDR_CID_ANY;
     if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(fd, 1) < 0)
         return 3;
+    printf("listens at %s\n", argv[2]);
+    fflush(stdout);
     int c = accept(fd, NULL, NULL);
     return c < 0 ? 4 : copy(c, c);
 }
