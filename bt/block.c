@@ -2,10 +2,12 @@
  * bt/block.c - one decoded block to host code: ways in, the instructions, ways out.
  *
  * Layout: [cold entry: a run_fn][hot entry: charge][instructions][edges][ways out of the middle].
- * A translation runs at one linear address (hot_lin); the cold entry sends others to the
- * interpreter. The block is charged at its entry and refunded by whoever leaves early, as there.
- * Instructions are copied (rewrite.c), emitted here (stack, near control flow), or calls of their C
- * function; what ends a block in any other way is one, too, and says where to go on (bt_event).
+ * A translation runs at one linear address (hot_lin), and outside flat modes in code segments of
+ * one base and limit (hot_rip, hot_limit); the cold entry sends others to the interpreter. Links
+ * are between blocks of the same code segment: what changes CS is an event. The block is charged at
+ * its entry and refunded by whoever leaves early, as there. Instructions are copied (rewrite.c),
+ * emitted here (stack, near control flow), or calls of their C function; what ends a block in any
+ * other way is one, too, and says where to go on (bt_event).
  */
 #include "bt/bt_priv.h"
 
@@ -70,7 +72,7 @@ static void edge(struct xl *x, u64 target)
 /* Whether the next part begins there. */
 static bool next_is(const struct xl *x, u64 target)
 {
-    return x->at + 1 < x->n_parts && x->part[x->at + 1]->hot_lin == target;
+    return x->at + 1 < x->n_parts && x->part[x->at + 1]->hot_rip == target;
 }
 
 /* The last of the part's ways to other blocks. */
@@ -103,33 +105,12 @@ static u64 next_rip(const struct xl *x, const struct insn *i)
     return x->bits64 ? r : (u32)r;
 }
 
-static u64 relative(const struct xl *x, const struct insn *i)
-{
-    u64 r = x->lin + (u64)i->disp;
-    return x->bits64 ? r : (u32)r;
-}
-
-/* S1 = x->ref, of stack or pointer size. */
-static void load_s1(struct xl *x)
-{
-    mem_rex(x, x->bits64, S1);
-    e1(x->a, 0x8b);
-    mem_modrm(x, S1);
-}
-
-static void store_reg(struct xl *x, int reg)
-{
-    mem_rex(x, x->bits64, reg);
-    e1(x->a, 0x89);
-    mem_modrm(x, reg);
-}
-
 enum { TARGET_CODE = offsetof(struct cpu, bt_targets) + offsetof(struct jump_target, code) };
 
 void find_block(struct xl *x, int k, u32 key)
 {
     struct asm_buf *a = x->a;
-    e_imm(a, S2, key_salt(x->t, key));
+    e_imm(a, S2, key == x->b->key ? x->salt : key_salt(x->t, key));
     e_rr(a, true, 0x31, S1, S2);
     e_gs(a, true, OP_LOAD_XOR, S2,
          offsetof(struct cpu, mmu.salt) + (key & KEY_USER ? 0 : sizeof(u64)));
@@ -162,164 +143,17 @@ void jump_kept(struct xl *x)
     e_frame(x->a, false, 0xff, 4, FRAME_SCRATCH); /* jmp [rsp + scratch] */
 }
 
-/* lea r13, [r13 + d] */
-static void move_sp(struct xl *x, i32 d)
+/* Where a relative branch leads. */
+static u64 rel_target(const struct xl *x, const struct insn *i)
 {
-    e_lea(x->a, x->bits64, H_GUEST_RSP, H_GUEST_RSP, H_NONE, 0, d);
+    u64 target = x->lin + (u64)i->disp;
+    return i->osize == 2 ? (u16)target : x->bits64 ? target : (u32)target;
 }
 
-/* What is d bytes from the stack pointer, checked. */
-static void stack_slot(struct xl *x, int k, i32 d, bool write, u8 what)
+/* CS's limit lets it go there, or it is not for here. */
+static bool may_go(const struct xl *x, u64 target)
 {
-    mem_base(x, k, H_GUEST_RSP, d, x->bits64 ? 8 : 4, write, what);
-}
-
-static void push_imm(struct xl *x, int k, u64 v, u8 what)
-{
-    stack_slot(x, k, x->bits64 ? -8 : -4, true, what);
-    e_imm(x->a, S2, x->bits64 ? v : (u32)v);
-    store_reg(x, S2);
-    move_sp(x, x->bits64 ? -8 : -4);
-}
-
-static bool stack_size(const struct xl *x, const struct insn *i)
-{
-    return i->osize == (x->bits64 ? 8 : 4);
-}
-
-static bool emit_stack(struct xl *x, int k);
-
-/* ---- runs of PUSH and POP ---------------------------------------------------------------------
- */
-enum { RUN_MAX = 8 };
-
-/* How many pushes, or pops, of registers follow each other from k on. */
-static int run_length(const struct xl *x, int k)
-{
-    const struct block *b = x->b;
-    int n = 0, row = b->insn[k].row;
-    u32 regs = 0;
-    if (row != INSN_PUSH && row != INSN_POP)
-        return 0;
-    for (; n < RUN_MAX && k + n < b->n - 1; n++) {
-        const struct insn *i = &b->insn[k + n];
-        if (i->row != row || i->kind[0] != OP_GPR || i->reg[0] == RSP || !stack_size(x, i) ||
-            (i->flags & (INF_EXIT | INF_BRANCH)) || (regs >> i->reg[0] & 1))
-            break;
-        regs |= 1u << i->reg[0];
-    }
-    return n;
-}
-
-/* One check for all of them, when they stay in one page; out of line each has its own. */
-static bool emit_run(struct xl *x, int k)
-{
-    struct block *b = x->b;
-    struct asm_buf *a = x->a;
-    int n = run_length(x, k), first = x->n_cold;
-    bool push = b->insn[k].row == INSN_PUSH;
-    i32 size = x->bits64 ? 8 : 4;
-
-    if (n < 2 || x->t->cfg.unlinked || (b->key & KEY_RING12))
-        return false;
-    for (int j = 0; j < n; j++) {
-        int h = host_of(b->insn[k + j].reg[0]);
-        u16 writes = (u16)(1u << H_GUEST_RSP | (push || h == H_NONE ? 0 : 1u << h));
-        flags_before_write(x, k + j, writes, false);
-        x->how[k + j] = BT_EMITTED;
-    }
-    mem_base(x, k, H_GUEST_RSP, push ? -size * n : 0, (u32)(size * n), push, COLD_RUN);
-    if (!a->full)
-        x->outs[x->n_cold - 1].run = (u8)n;
-    for (int j = 0; j < n; j++) {
-        int guest = b->insn[k + j].reg[0], h = host_of(guest), with = h == H_NONE ? S2 : h;
-        x->ref.disp = push ? -size * (j + 1) : size * j;
-        if (push && h == H_NONE)
-            e_guest(a, true, OP_LOAD, S2, guest);
-        mem_rex(x, x->bits64, with);
-        e1(a, push ? OP_STORE : OP_LOAD);
-        mem_modrm(x, with);
-        if (!push && h == H_NONE)
-            e_guest(a, true, OP_STORE, S2, guest);
-    }
-    move_sp(x, push ? -size * n : size * n);
-    cold_back(x, first);
-    x->done = k + n;
-    return true;
-}
-
-/* Out of line: one by one. */
-static void run_apart(struct xl *x, const struct way_out *c)
-{
-    struct way_out way = *c; /* its place may move */
-    x->fl = way.fl;
-    x->x87 = way.x87;
-    for (int j = 0; j < way.run; j++)
-        emit_stack(x, way.k + j);
-    e_patch(x->a, e_jmp(x->a), way.back);
-}
-
-/* ---- PUSH, POP, LEAVE -------------------------------------------------------------------------
- */
-static bool emit_stack(struct xl *x, int k)
-{
-    const struct insn *i = &x->b->insn[k];
-    i32 size = x->bits64 ? 8 : 4;
-    int first = x->n_cold;
-
-    if (!stack_size(x, i))
-        return false;
-    switch (i->row) {
-    case INSN_PUSH:
-        if (i->kind[0] == OP_MEM ? !mem_simple(x, i) : i->kind[0] != OP_GPR && i->kind[0] != OP_IMM)
-            return false;
-        flags_before_write(x, k, 1u << H_GUEST_RSP, false);
-        if (i->kind[0] == OP_IMM) {
-            push_imm(x, k, i->imm, COLD_SLOW);
-        } else if (i->kind[0] == OP_MEM) {
-            mem_operand(x, k, i, &(struct mem_use){.size = (u32)size, .what = COLD_SLOW});
-            load_s1(x);
-            e_gs(x->a, true, OP_STORE, S1, offsetof(struct cpu, bt_scratch));
-            stack_slot(x, k, -size, true, COLD_SLOW);
-            e_gs(x->a, true, OP_LOAD, S2, offsetof(struct cpu, bt_scratch));
-            store_reg(x, S2);
-            move_sp(x, -size);
-        } else {
-            int h = host_of(i->reg[0]);
-            stack_slot(x, k, -size, true, COLD_SLOW);
-            if (h == H_NONE)
-                e_guest(x->a, true, OP_LOAD, h = S2, i->reg[0]);
-            store_reg(x, h);
-            move_sp(x, -size);
-        }
-        break;
-    case INSN_POP: {
-        if (i->kind[0] != OP_GPR)
-            return false;
-        int h = host_of(i->reg[0]);
-        flags_before_write(x, k, (u16)(1u << H_GUEST_RSP | (h == H_NONE ? 0 : 1u << h)), false);
-        stack_slot(x, k, 0, false, COLD_SLOW);
-        load_s1(x);
-        move_sp(x, size);
-        if (h == H_NONE)
-            e_guest(x->a, true, OP_STORE, S1, i->reg[0]);
-        else
-            e_mov_rr(x->a, true, h, S1);
-        break;
-    }
-    case INSN_LEAVE:
-        flags_before_write(x, k, 1u << H_GUEST_RSP | 1u << H_RBP, false);
-        mem_base(x, k, H_RBP, 0, (u32)size, false, COLD_SLOW);
-        load_s1(x);
-        e_lea(x->a, x->bits64, H_GUEST_RSP, H_RBP, H_NONE, 0, size);
-        e_mov_rr(x->a, true, H_RBP, S1);
-        break;
-    default:
-        return false;
-    }
-    cold_back(x, first);
-    x->how[k] = BT_EMITTED;
-    return true;
+    return x->bits64 || target <= x->cs.limit;
 }
 
 /* ---- near control flow ------------------------------------------------------------------------
@@ -332,14 +166,16 @@ static bool target_operand(struct xl *x, int k)
         int h = host_of(i->reg[0]);
         if (h == H_NONE)
             e_guest(x->a, x->bits64, OP_LOAD, S1, i->reg[0]);
+        else if (i->osize == 2)
+            e_movzx16(x->a, S1, h);
         else
             e_mov_rr(x->a, x->bits64, S1, h);
         return true;
     }
     if (i->kind[0] != OP_MEM || !mem_simple(x, i))
         return false;
-    mem_operand(x, k, i, &(struct mem_use){.size = x->bits64 ? 8 : 4, .what = COLD_TAIL});
-    load_s1(x);
+    mem_operand(x, k, i, &(struct mem_use){.size = i->osize, .what = COLD_TAIL});
+    load_s1(x, i->osize);
     return true;
 }
 
@@ -360,7 +196,7 @@ static void edge_here(struct xl *x, u64 target, int direction)
 
 static void branch(struct xl *x, const struct insn *i)
 {
-    u64 on = next_rip(x, i), target = relative(x, i);
+    u64 on = next_rip(x, i), target = rel_target(x, i);
     u8 cc = (u8)(i->row - INSN_JO);
     flags_to_host(x);
     if (next_is(x, on)) {
@@ -393,13 +229,17 @@ static bool emit_branch(struct xl *x, int k)
         _Static_assert(INSN_JNLE - INSN_JO == 15 && INSN_JZ - INSN_JO == 4 &&
                            INSN_JNS - INSN_JO == 9 && INSN_JL - INSN_JO == 12,
                        "rows in the order of condition codes");
+        if (!may_go(x, rel_target(x, i)))
+            return false;
         branch(x, i);
         return true;
     }
     switch (i->row) {
     case INSN_JMP:
         if (i->kind[0] == OP_REL) {
-            leave(x, relative(x, i));
+            if (!may_go(x, rel_target(x, i)))
+                return false;
+            leave(x, rel_target(x, i));
             return true;
         }
         flags_to_mem(x);
@@ -410,9 +250,11 @@ static bool emit_branch(struct xl *x, int k)
         return true;
     case INSN_CALL:
         if (i->kind[0] == OP_REL) {
+            if (!may_go(x, rel_target(x, i)))
+                return false;
             flags_before_write(x, k, 1u << H_GUEST_RSP, false);
-            push_imm(x, k, next_rip(x, i), COLD_TAIL);
-            leave(x, relative(x, i));
+            push_imm(x, k, next_rip(x, i), i->osize, COLD_TAIL);
+            leave(x, rel_target(x, i));
             return true;
         }
         flags_to_mem(x);
@@ -420,15 +262,15 @@ static bool emit_branch(struct xl *x, int k)
             return false;
         find_block(x, k, x->b->key);
         keep_found(x);
-        push_imm(x, k, next_rip(x, i), COLD_TAIL);
+        push_imm(x, k, next_rip(x, i), i->osize, COLD_TAIL);
         jump_kept(x);
         return true;
     case INSN_RET:
         flags_to_mem(x);
-        stack_slot(x, k, 0, false, COLD_TAIL);
-        load_s1(x);
+        stack_slot(x, k, 0, i->osize, false, COLD_TAIL);
+        load_s1(x, i->osize);
         find_block(x, k, x->b->key);
-        move_sp(x, (x->bits64 ? 8 : 4) + (i->kind[0] == OP_IMM ? (u16)i->imm : 0));
+        move_sp(x, i->osize + (i->kind[0] == OP_IMM ? (u16)i->imm : 0));
         jump_found(x);
         return true;
     default:
@@ -476,7 +318,7 @@ static void one(struct xl *x, int k)
         x->n_out = n_out;
         x->fl = fl;
         if ((i->flags & (INF_REP | INF_REPNE)) && i->row >= INSN_MOVSB && i->row <= INSN_STOSQ) {
-            if (!mem_rep(x, k))
+            if (x->segmented || !mem_rep(x, k))
                 helper(x, k);
             leave(x, next_rip(x, i));
             return;
@@ -525,7 +367,16 @@ static void set_part(struct xl *x, int n)
 {
     x->at = n;
     x->b = x->part[n];
-    x->lin = n ? x->b->hot_lin : x->head_lin;
+    x->lin = n ? x->b->hot_rip : x->head_lin;
+}
+
+/* RDI: the vCPU. The jump for when that field of CS is something else. */
+static u8 *cs_differs(struct asm_buf *a, size_t field, u32 v)
+{
+    E(a, 0x81, 0xbf); /* cmp dword [rdi + field], v */
+    e4(a, (u32)(offsetof(struct cpu, seg) + SEG_CS * sizeof(struct seg) + field));
+    e4(a, v);
+    return e_jcc(a, CC_NE);
 }
 
 static u8 *way_in(struct xl *x)
@@ -536,14 +387,19 @@ static u8 *way_in(struct xl *x)
     e4(a, (u32)CPU_GPR(GPR_BLOCK));
     e_imm(a, H_R10, x->lin);
     e_rr(a, true, 0x39, H_R10, H_RAX);
-    u8 *other = e_jcc(a, CC_NE);
+    u8 *other[3] = {e_jcc(a, CC_NE)};
+    if (!(x->b->key & (KEY_64 | KEY_FLAT))) {
+        other[1] = cs_differs(a, offsetof(struct seg, base), (u32)x->cs.base);
+        other[2] = cs_differs(a, offsetof(struct seg, limit), x->cs.limit);
+    }
     E(a, 0x53, 0x55, 0x41, 0x54, 0x41, 0x55, 0x41, 0x56, 0x41, 0x57, 0x48, 0x83, 0xec, FRAME_SIZE);
     E(a, 0xc7, 0x87);
     e4(a, (u32)offsetof(struct cpu, vec_state));
     e4(a, 0);
     e_patch(a, e_call(a), x->t->load_regs);
     u8 *body = e_jmp(a);
-    e_land(a, other);
+    for (int k = 0; k < 3 && other[k]; k++)
+        e_land(a, other[k]);
     e_imm(a, H_R11, (u64)(uintptr_t)x->b);
     E(a, 0x41, 0xff, 0x83); /* inc dword [r11 + strange] */
     e4(a, offsetof(struct block, strange));
@@ -656,11 +512,10 @@ static void ways_out(struct xl *x)
     }
 }
 
-static bool fits(const struct block *b)
+static bool fits(const struct cpu *cpu, const struct block *b)
 {
-    u32 mode = b->key & KEY_DMODE;
-    if (mode != KEY_64 && !(mode == KEY_32 && (b->key & KEY_FLAT) && (b->key & KEY_SS32)))
-        return false;
+    if (bt_segmented(b->key) && !cpu_has(cpu, FEAT_I386))
+        return false; /* whose instructions are not the host's in every way */
     if (b->cross || !b->page[0] || b->cost == BLOCK_DEAD)
         return false;
     return true;
@@ -723,8 +578,16 @@ static run_fn *translate(struct cpu *cpu, struct block *b)
             x->part[x->n_parts] = s->part[x->n_parts];
     }
     x->probe = b->probe && !b->super;
-    x->head_lin = b->hot ? b->hot_lin : cpu->gpr[GPR_BLOCK];
+    x->head_lin = cpu->gpr[GPR_BLOCK];
+    x->cs = cpu->seg[SEG_CS];
+    if (b->hot) { /* perhaps another one runs */
+        x->head_lin = b->hot_rip;
+        x->cs.base = (u32)(b->hot_lin - b->hot_rip);
+        x->cs.limit = b->hot_limit;
+    }
     x->bits64 = (b->key & KEY_DMODE) == KEY_64;
+    x->segmented = bt_segmented(b->key);
+    x->salt = code_salt(t, b->key, &x->cs);
     x->fl.mem = true;
     set_part(x, 0);
 
@@ -751,7 +614,9 @@ static run_fn *translate(struct cpu *cpu, struct block *b)
     }
     keep_costs(x);
     b->hot = x->hot;
-    b->hot_lin = x->lin;
+    b->hot_rip = x->lin;
+    b->hot_lin = b->key & (KEY_64 | KEY_FLAT) ? x->lin : (u32)(x->lin + x->cs.base);
+    b->hot_limit = x->cs.limit;
     b->hot_rx = b->hot + t->to_rx;
     count_block(x);
     if (unlikely(t->view))
@@ -762,7 +627,7 @@ static run_fn *translate(struct cpu *cpu, struct block *b)
 run_fn *bt_translate(struct cpu *cpu, struct block *b)
 {
     struct bt *t = bt_of(cpu);
-    if (t->full || !fits(b))
+    if (t->full || !fits(cpu, b))
         return NULL;
     run_fn *f = translate(cpu, b);
     if (!f) {

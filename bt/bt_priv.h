@@ -144,6 +144,23 @@ static always_inline u64 key_salt(const struct bt *t, u32 key)
     return z ^ z >> 31;
 }
 
+/* The same for code that runs with this CS: outside flat modes a target is a RIP in it. */
+static always_inline u64 code_salt(const struct bt *t, u32 key, const struct seg *cs)
+{
+    u64 z = key_salt(t, key);
+    if (likely(key & (KEY_64 | KEY_FLAT)))
+        return z;
+    z = (z ^ cs->base ^ (u64)cs->limit << 32) * 0xd6e8feb86659fd93ull;
+    return z ^ z >> 32 ^ t->secret;
+}
+
+/* 16-bit code, or segments or a stack that are not flat. */
+static always_inline bool bt_segmented(u32 key)
+{
+    return (key & KEY_DMODE) != KEY_64 &&
+           (key & (KEY_DMODE | KEY_FLAT | KEY_SS32)) != (KEY_32 | KEY_FLAT | KEY_SS32);
+}
+
 struct helper_count {
     u64 translated, called;
 };
@@ -242,6 +259,9 @@ struct xl {
     u64 head_lin; /* of the first part */
     u8 *hot;      /* where others enter, on the writable side */
     bool bits64;
+    bool segmented; /* bt_segmented() */
+    struct seg cs;  /* base and limit of the code segment it is for */
+    u64 salt;       /* code_salt() of the block */
     const u8 *bytes;
     ZydisDecodedInstruction d;
     ZydisDecodedOperand ops[ZYDIS_MAX_OPERAND_COUNT];
@@ -321,6 +341,8 @@ struct mem_use {
 void mem_operand(struct xl *x, int k, const struct insn *i, const struct mem_use *u);
 /* The same for what is disp bytes from a host register that holds a guest's. */
 void mem_base(struct xl *x, int k, int base, i32 disp, u32 size, bool write, u8 what);
+/* The same by SS, in segmented code: d bytes from the stack pointer, or RBP, in 16 or 32 bits. */
+void mem_stack(struct xl *x, int k, int base, i32 d, u32 size, bool write, u8 what);
 /* REP MOVS and STOS, page by page. False: nothing was emitted. */
 bool mem_rep(struct xl *x, int k);
 /* `to`: the place of an address's page in a view's TLB (a struct tlb_entry *; `tlb`: where struct
@@ -344,6 +366,24 @@ void jump_found(struct xl *x);
 /* S1 is wanted for something else meanwhile. Destroys S2. */
 void keep_found(struct xl *x);
 void jump_kept(struct xl *x);
+
+/* ---- stack.c ---- */
+/* S1 = x->ref, `size` bytes of it; 2: zero-extended. */
+void load_s1(struct xl *x, int size);
+/* x->ref = reg, `size` bytes of it. */
+void store_reg(struct xl *x, int reg, int size);
+/* The stack pointer moves by d; flags stay. */
+void move_sp(struct xl *x, i32 d);
+/* x->ref: `size` bytes that are d bytes from the stack pointer, checked as by mem_base. */
+void stack_slot(struct xl *x, int k, i32 d, int size, bool write, u8 what);
+void push_imm(struct xl *x, int k, u64 v, int size, u8 what);
+/* The operand has a size that the stack takes here. */
+bool stack_size(const struct xl *x, const struct insn *i);
+bool emit_stack(struct xl *x, int k); /* false: not here, nothing was emitted */
+/* Several pushes or pops from k on, with one check for all when they stay in one page. */
+bool emit_run(struct xl *x, int k);
+/* Code of its way out: one by one. */
+void run_apart(struct xl *x, const struct way_out *c);
 
 /* ---- segload.c ---- */
 void make_segment_thunks(struct bt *t);

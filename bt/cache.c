@@ -120,7 +120,7 @@ static void save_vectors(struct bt *t, struct asm_buf *a, bool forget)
 static void set_block(struct asm_buf *a)
 {
     e_gs(a, true, OP_STORE, S1, offsetof(struct cpu, block));
-    e_rm(a, true, OP_LOAD, H_RAX, S1, offsetof(struct block, hot_lin));
+    e_rm(a, true, OP_LOAD, H_RAX, S1, offsetof(struct block, hot_rip));
     e_gs(a, true, OP_STORE, H_RAX, CPU_GPR(GPR_BLOCK));
 }
 

@@ -87,6 +87,13 @@ static inline void e_mov_rr(struct asm_buf *a, bool w, int dst, int src)
     e_rr(a, w, 0x89, src, dst);
 }
 
+/* dst = src's low 16 bits */
+static inline void e_movzx16(struct asm_buf *a, int dst, int src)
+{
+    e_rex(a, false, dst, 0, src);
+    E(a, 0x0f, 0xb7, (u8)(0xc0 | (dst & 7) << 3 | (src & 7)));
+}
+
 /* op reg, [base + disp32]; base may be any register but RSP and R12. */
 static inline void e_rm(struct asm_buf *a, bool w, u8 op, int reg, int base, i32 disp)
 {
@@ -202,6 +209,6 @@ static inline void e_land(struct asm_buf *a, u8 *at)
 {
     e_patch(a, at, a->p);
 }
-enum { CC_O, CC_NO, CC_B, CC_AE, CC_E, CC_NE, CC_BE, CC_A, CC_S, CC_NS };
+enum { CC_O, CC_NO, CC_B, CC_AE, CC_E, CC_NE, CC_BE, CC_A, CC_S, CC_NS, CC_G = 15 };
 
 #endif

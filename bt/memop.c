@@ -11,9 +11,9 @@
 
 bool mem_simple(const struct xl *x, const struct insn *i)
 {
-    if (i->seg != SEG_FLAT && !(i->seg >= SEG_FS && i->seg < SEG_COUNT))
+    if (i->seg != SEG_FLAT && !x->segmented && !(i->seg >= SEG_FS && i->seg < SEG_COUNT))
         return false;
-    return i->asize == 4 || (x->bits64 && i->asize == 8);
+    return i->asize == 4 || i->asize == (x->bits64 ? 8 : 2);
 }
 
 /* The address without a segment base, into host register `to` (S1, or LEA's destination). */
@@ -54,6 +54,8 @@ static void effective(struct xl *x, const struct insn *i, int to, bool wide)
         e_imm(a, S2, disp);
         e_lea(a, wide, to, hb, S2, 0, 0);
     }
+    if (i->asize == 2)
+        e_movzx16(a, to, to);
 }
 
 void mem_lea(struct xl *x, int k, const struct insn *i)
@@ -236,13 +238,42 @@ void mem_base(struct xl *x, int k, int base, i32 disp, u32 size, bool write, u8 
     x->stack_op = false;
 }
 
-/* S1: an offset; becomes the linear address. Outside 64-bit mode only segments of 4 GiB are served.
- */
-static void add_segment(struct xl *x, int k, const struct insn *i, const struct mem_use *u)
+/* S1: an offset in s. Segments of any kind may come; served are plain expand-up ones, inside their
+ * limit. Destroys S2. */
+static void check_segment(struct xl *x, int k, int s, bool small, const struct mem_use *u)
 {
     struct asm_buf *a = x->a;
-    size_t seg = offsetof(struct cpu, seg) + i->seg * sizeof(struct seg);
-    if (!x->bits64) {
+    size_t seg = offsetof(struct cpu, seg) + (size_t)s * sizeof(struct seg);
+    size_t limit = seg + offsetof(struct seg, limit);
+    if (!(x->b->key & KEY_REAL)) { /* there everything is readable and writable */
+        size_t ok = u->write ? offsetof(struct seg, wok) : offsetof(struct seg, rok);
+        e_gs(a, false, 0x80, DIGIT_CMP, seg + ok);
+        e1(a, 0);
+        cold_add(x, e_jcc(a, CC_E), u->what, k, 0);
+    }
+    if (u->size == 1 || small) { /* the last byte's offset has 32 bits at most */
+        int last = S1;
+        if (u->size > 1)
+            e_lea(a, false, last = S2, S1, H_NONE, 0, (i32)u->size - 1);
+        e_gs(a, false, OP_LOAD_CMP, last, limit);
+        cold_add(x, e_jcc(a, CC_A), u->what, k, 0);
+    } else {
+        e_gs(a, false, OP_LOAD, S2, limit);
+        e_lea(a, true, S2, S2, H_NONE, 0, 1 - (i32)u->size);
+        e_rr(a, true, 0x39, S2, S1);
+        cold_add(x, e_jcc(a, CC_G), u->what, k, 0);
+    }
+}
+
+/* S1: an offset; becomes the linear address. In flat 32-bit code only segments of 4 GiB are served.
+ */
+static void add_segment(struct xl *x, int k, int s, bool small, const struct mem_use *u)
+{
+    struct asm_buf *a = x->a;
+    size_t seg = offsetof(struct cpu, seg) + (size_t)s * sizeof(struct seg);
+    if (x->segmented) {
+        check_segment(x, k, s, small, u);
+    } else if (!x->bits64) {
         e_gs(a, false, 0x80, 7, seg + offsetof(struct seg, full)); /* cmp byte gs:[full], 0 */
         e1(a, 0);
         cold_add(x, e_jcc(a, CC_E), u->what, k, 0);
@@ -253,6 +284,31 @@ static void add_segment(struct xl *x, int k, const struct insn *i, const struct 
         }
     }
     e_gs(a, x->bits64, OP_LOAD_ADD, S1, seg + offsetof(struct seg, base));
+}
+
+void mem_stack(struct xl *x, int k, int base, i32 d, u32 size, bool write, u8 what)
+{
+    struct asm_buf *a = x->a;
+    struct mem_use u = {.size = size, .write = write, .what = what};
+    bool small = !(x->b->key & KEY_SS32);
+    flags_destroy(x);
+    x->stack_op = true;
+    bool kernel = kernel_stack(x, H_GUEST_RSP, H_NONE), site = kernel || by_site(x, k, what);
+    u8 *retry = a->p;
+    e_lea(a, false, S1, base, H_NONE, 0, d);
+    if (small)
+        e_movzx16(a, S1, S1);
+    add_segment(x, k, SEG_SS, small, &u);
+    if (site) {
+        u32 n = kernel ? kernel_site(write) : new_site(x, write);
+        e_mov_rr(a, true, S2, S1);
+        compare(x, k, n, &u, retry);
+        e_gs(a, true, OP_LOAD_ADD, S1, site_field(offsetof(struct site_cache, add), n));
+    } else {
+        look_up(x, k, size, write, what);
+    }
+    x->ref = (struct host_mem){.base = S1, .index = H_NONE};
+    x->stack_op = false;
 }
 
 void mem_operand(struct xl *x, int k, const struct insn *i, const struct mem_use *u)
@@ -276,7 +332,7 @@ void mem_operand(struct xl *x, int k, const struct insn *i, const struct mem_use
     } else {
         effective(x, i, S1, i->asize == 8);
         if (i->seg != SEG_FLAT)
-            add_segment(x, k, i, u);
+            add_segment(x, k, i->seg, i->asize == 2, u);
         if (u->keep_address)
             e_gs(a, true, OP_STORE, S1, u->keep_address);
         if (site)

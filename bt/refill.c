@@ -14,8 +14,8 @@ static always_inline u64 refill(struct cpu *c, gla a, bool write)
 
 KEEPS_REGISTERS u64 bt_find_target(struct cpu *c, u64 tag, u32 key)
 {
-    gla lin = tag ^ key_salt(bt_of(c), key) ^ c->mmu.salt[!(key & KEY_USER)];
-    return bt_of(c)->cfg.unlinked ? 0 : remember_target(c, lin, key);
+    u64 rip = tag ^ code_salt(bt_of(c), key, &c->seg[SEG_CS]) ^ c->mmu.salt[!(key & KEY_USER)];
+    return bt_of(c)->cfg.unlinked ? 0 : remember_target(c, rip, key);
 }
 
 KEEPS_REGISTERS u64 bt_refill_read(struct cpu *c, gla a)

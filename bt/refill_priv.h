@@ -18,16 +18,21 @@ KEEPS_REGISTERS u64 bt_refill_write(struct cpu *c, gla a);
  * code: its place in the vCPU's memory of them, as an offset, plus 1. 0: it is for a longer way. */
 KEEPS_REGISTERS u64 bt_find_target(struct cpu *c, u64 tag, u32 key);
 
-/* Who jumps to lin finds the code by itself from now on (block.c: find_block), if the translation
+/* Who jumps to rip finds the code by itself from now on (block.c: find_block), if the translation
  * of that page is known. The offset in cpu->bt_targets plus 1; 0: not done. */
-static always_inline u64 remember_target(struct cpu *c, gla lin, u32 key)
+static always_inline u64 remember_target(struct cpu *c, u64 rip, u32 key)
 {
+    const struct seg *cs = &c->seg[SEG_CS];
+    bool flat = key & (KEY_64 | KEY_FLAT);
+    gla lin = flat ? rip : (u32)(rip + cs->base);
     const struct jc_entry *j = &c->blocks->jc[jc_index(lin)];
     bool user = key & KEY_USER;
     if (j->lin != lin || j->key != key || j->gen != c->mmu.gens[j->global] ||
-        j->block->hot_lin != lin || !j->block->hot || (!user && !j->global && !c->mmu.local_kernel))
+        j->block->hot_lin != lin || !j->block->hot ||
+        (!flat && (j->block->hot_rip != rip || j->block->hot_limit != cs->limit)) ||
+        (!user && !j->global && !c->mmu.local_kernel))
         return 0;
-    u64 tag = lin ^ key_salt(bt_of(c), key) ^ c->mmu.salt[!user], n = 0;
+    u64 tag = rip ^ code_salt(bt_of(c), key, cs) ^ c->mmu.salt[!user], n = 0;
     __asm__("crc32q %1, %0" : "+r"(n) : "r"(tag));
     n &= TARGET_MASK;
     struct jump_target *to = &c->bt_targets[n / sizeof(*to)];

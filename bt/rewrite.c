@@ -155,6 +155,16 @@ static bool vex_w(const struct xl *x)
     return !gpr_memory;
 }
 
+/* Whether the host's encoding has an operand-size prefix: guest code of 16 bits has it for the
+ * other size. What is not for general registers does not know that. */
+static bool size_prefix(const struct xl *x, const struct insn *i)
+{
+    bool there = x->d.attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE;
+    if ((x->b->key & KEY_DMODE) != KEY_16 || (i->flags & INF_STUB) || i->row == INSN_CMPXCHG8B)
+        return there;
+    return x->d.operand_width == 16;
+}
+
 /* Opcodes whose low bits name the register. */
 static bool has_low(const struct xl *x)
 {
@@ -179,7 +189,7 @@ static bool needs_rex(const struct xl *x, const struct plan *p)
            (x->d.raw.modrm.mod == 3 && p->rm > 7) || p->low_byte_needs_rex;
 }
 
-static void emit_encoding(struct xl *x, const struct plan *p)
+static void emit_encoding(struct xl *x, const struct insn *i, const struct plan *p)
 {
     const ZydisDecodedInstruction *d = &x->d;
     struct asm_buf *a = x->a;
@@ -201,7 +211,7 @@ static void emit_encoding(struct xl *x, const struct plan *p)
                 e1(a, d->raw.prefixes[k].value);
                 mandatory |= d->raw.prefixes[k].value == 0x66;
             }
-        if ((d->attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE) && !mandatory)
+        if (size_prefix(x, i) && !mandatory)
             e1(a, 0x66);
         if (needs_rex(x, p))
             e1(a, (u8)(0x40 | (d->raw.rex.W ? 8 : 0) | (p->reg >> 3 & 1) << 2 | index >> 3 << 1 |
@@ -239,14 +249,14 @@ static bool emit_other(struct xl *x, const struct insn *i, const struct plan *p)
         d->opcode_map != ZYDIS_OPCODE_MAP_DEFAULT)
         return false;
     if (!x->bits64 && d->opcode >= 0x40 && d->opcode <= 0x4f) { /* INC, DEC */
-        if (d->attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE)
+        if (size_prefix(x, i))
             e1(a, 0x66);
         e_rex(a, false, 0, 0, p->low);
         E(a, 0xff, (u8)(0xc0 | (d->opcode >= 0x48) << 3 | (p->low & 7)));
         return true;
     }
     if (d->opcode >= 0xa0 && d->opcode <= 0xa3) { /* MOV with an offset: [S1] and RAX */
-        if (d->attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE)
+        if (size_prefix(x, i))
             e1(a, 0x66);
         mem_rex(x, d->raw.rex.W, H_RAX);
         e1(a, (u8)(0x88 | ((d->opcode & 2) ? 0 : 2) | (d->opcode & 1)));
@@ -440,7 +450,7 @@ bool copy_insn(struct xl *x, int k)
     if (may_trap(i, &p))
         cold_add(x, NULL, COLD_FAULT, k, 0);
     if (!emit_other(x, i, &p))
-        emit_encoding(x, &p);
+        emit_encoding(x, i, &p);
     for (int n = 0; n < p.n_temps; n++)
         if (p.temp[n].out)
             e_guest(x->a, true, OP_STORE, p.temp[n].host, p.temp[n].guest);

@@ -103,7 +103,7 @@ const struct insn *bt_strange(struct cpu *c, const struct insn *i)
 {
     struct block *b = c->block;
     c->rip = c->gpr[GPR_BLOCK];
-    c->blocks->jc[jc_index(c->rip)].gen = 0;
+    c->blocks->jc[jc_index(linear_pc(c))].gen = 0;
     c->left += b->cost;
     c->block = NULL;
     c->cur = NULL;
@@ -173,16 +173,15 @@ static always_inline struct next go_on(struct cpu *c, bool remember)
         b = block_lookup(c);
         lin = linear_pc(c);
     }
-    if (likely(b->hot_lin == lin && b->hot)) {
+    if (likely(hot_here(c, b, lin) && b->hot)) {
         if (remember && !bt_of(c)->cfg.unlinked) {
             if (!(c->key & KEY_USER) && j->lin == lin && !j->global && !c->mmu.local_kernel)
                 mmu_set_local_kernel(&c->mmu);
-            remember_target(c, lin, c->key);
+            remember_target(c, c->rip, c->key);
         }
         return (struct next){b->hot_rx, NULL};
     }
-    if (b->n > c->left ||
-        (!(c->key & (KEY_64 | KEY_FLAT)) && c->rip + b->bytes - 1 > c->seg[SEG_CS].limit))
+    if (b->n > c->left || !within_cs(c, b))
         return none; /* the run loop steps */
     return interpret(c, b);
 }
@@ -191,7 +190,7 @@ static always_inline struct next go_on(struct cpu *c, bool remember)
  * on with it; NULL: it is its own. */
 struct next bt_refused(struct cpu *c, struct block *b, struct block *head)
 {
-    c->rip = b->hot_lin;
+    c->rip = b->hot_rip;
     enter_refused(c, b);
     if (b->cost == BLOCK_DEAD) {
         count(c, BT_EXIT_DEAD);
@@ -234,7 +233,7 @@ struct next bt_edge(struct cpu *c, struct block *b, u32 n)
     c->cur = NULL;
     c->block = NULL;
     c->rip = e->target;
-    gla lin = c->rip;
+    gla lin = linear_pc(c);
     struct jc_entry *j = &c->blocks->jc[jc_index(lin)];
     struct block *to = j->block;
     if (j->lin != lin || j->key != c->key || j->gen != c->mmu.gens[j->global]) {
@@ -246,7 +245,7 @@ struct next bt_edge(struct cpu *c, struct block *b, u32 n)
         if (j->block != to || j->lin != lin)
             return none; /* not one to remember: the loop finds it again */
     }
-    if (to->hot && to->hot_lin == lin && to->cost != BLOCK_DEAD) {
+    if (to->hot && hot_here(c, to, lin) && to->cost != BLOCK_DEAD) {
         if (!t->cfg.unlinked) {
             if (((lin ^ b->hot_lin) & PAGE_MASK) == 0)
                 patch(t, e, to, to->hot);
@@ -259,6 +258,8 @@ struct next bt_edge(struct cpu *c, struct block *b, u32 n)
         return (struct next){to->hot + t->to_rx, NULL};
     }
     count(c, BT_EXIT_COLD);
+    if (!within_cs(c, to))
+        return none;
     return interpret(c, to);
 }
 

@@ -38,8 +38,8 @@ static bool loops(const struct block *b)
 static bool may(const struct bt *t, const struct block *b)
 {
     return !loops(b) && !t->cfg.unlinked && !t->cfg.helpers && !t->full && b->samples != DONE &&
-           !b->super && b->key & (KEY_64 | KEY_FLAT) && b->page[0] &&
-           b->page[0]->kills <= REWRITTEN && b->hot && b->cost != BLOCK_DEAD && !b->cross;
+           !b->super && !bt_segmented(b->key) && b->page[0] && b->page[0]->kills <= REWRITTEN &&
+           b->hot && b->cost != BLOCK_DEAD && !b->cross;
 }
 
 static bool room(const struct bt *t)

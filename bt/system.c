@@ -47,32 +47,14 @@ static void change_ac(struct xl *x, int k, bool on)
 
 /* ---- on the stack -----------------------------------------------------------------------------
  */
-/* op reg, [x->ref], of stack size */
-static void at_ref(struct xl *x, u8 op, int reg)
-{
-    mem_rex(x, x->bits64, reg);
-    e1(x->a, op);
-    mem_modrm(x, reg);
-}
-
-static int stack_bytes(const struct xl *x)
-{
-    return x->bits64 ? 8 : 4;
-}
-
-static void move_sp(struct xl *x, int d)
-{
-    e_lea(x->a, x->bits64, H_GUEST_RSP, H_GUEST_RSP, H_NONE, 0, d);
-}
-
 /* Pushes cpu->bt_scratch. */
 static void push_scratch(struct xl *x, int k)
 {
-    int size = stack_bytes(x), first = x->n_cold;
+    int size = x->b->insn[k].osize, first = x->n_cold;
     flags_before_write(x, k, 1u << H_GUEST_RSP, false);
-    mem_base(x, k, H_GUEST_RSP, -size, (u32)size, true, COLD_SLOW);
+    stack_slot(x, k, -size, size, true, COLD_SLOW);
     e_gs(x->a, true, OP_LOAD, S2, offsetof(struct cpu, bt_scratch));
-    at_ref(x, OP_STORE, S2);
+    store_reg(x, S2, size);
     move_sp(x, -size);
     cold_back(x, first);
 }
@@ -102,6 +84,8 @@ static void push_flags(struct xl *x, int k)
 static bool pop_flags(struct xl *x, int k)
 {
     struct asm_buf *a = x->a;
+    int size = x->b->insn[k].osize;
+    u32 others = FL_TF | FL_DF | FL_NT | FL_IOPL | FL_RF | FL_AC | FL_ID;
     if (!cpl0(x))
         return false;
     flags_to_mem(x);
@@ -109,12 +93,12 @@ static bool pop_flags(struct xl *x, int k)
     e_gs(a, false, 0x83, 7, offsetof(struct cpu, pending)); /* cmp dword gs:[pending], 0 */
     e1(a, 0);
     cold_add(x, e_jcc(a, CC_NE), COLD_EVENT, k, 0);
-    mem_base(x, k, H_GUEST_RSP, 0, (u32)stack_bytes(x), false, COLD_TAIL);
-    at_ref(x, OP_LOAD, S1);
+    stack_slot(x, k, 0, size, false, COLD_TAIL);
+    load_s1(x, size);
     e_mov_rr(a, false, S2, S1);
     e_gs(a, false, OP_LOAD_XOR, S2, offsetof(struct cpu, flsys));
     E(a, 0x41, 0xf7, 0xc7); /* test r15d, the others */
-    e4(a, FL_TF | FL_DF | FL_NT | FL_IOPL | FL_RF | FL_AC | FL_ID);
+    e4(a, size == 2 ? (u16)others : others);
     cold_add(x, e_jcc(a, CC_NE), COLD_EVENT, k, 0);
     E(a, 0x41, 0x81, 0xe7); /* and r15d, IF */
     e4(a, FL_IF);
@@ -128,7 +112,7 @@ static bool pop_flags(struct xl *x, int k)
     e_lea(a, false, S1, S1, S2, 0, FL_1 << 8); /* as fl_from_eflags */
     E(a, 0x65, 0x66, 0x44, 0x89, 0x34, 0x25);  /* mov gs:[fl], r14w */
     e4(a, offsetof(struct cpu, fl));
-    move_sp(x, stack_bytes(x));
+    move_sp(x, size);
     x->fl = (struct flag_state){.mem = true};
     return true;
 }
@@ -142,6 +126,30 @@ static void push_segment(struct xl *x, int k, int s)
     push_scratch(x, k);
 }
 
+/* In segmented code: nothing of descriptors. */
+static bool of_all_modes(int row)
+{
+    switch (row) {
+    case INSN_CLI:
+    case INSN_STI:
+    case INSN_CLD:
+    case INSN_STD:
+    case INSN_PUSHF:
+    case INSN_PUSHFD:
+    case INSN_PUSH_SEG:
+    case INSN_POPF:
+    case INSN_POPFD:
+    case INSN_CPUID:
+    case INSN_MFENCE:
+    case INSN_LFENCE:
+    case INSN_SFENCE:
+    case INSN_PAUSE:
+        return true;
+    default:
+        return false;
+    }
+}
+
 bool emit_system(struct xl *x, int k)
 {
     const struct insn *i = &x->b->insn[k];
@@ -149,15 +157,18 @@ bool emit_system(struct xl *x, int k)
     size_t gs =
         offsetof(struct cpu, seg) + SEG_GS * sizeof(struct seg) + offsetof(struct seg, base);
 
+    if (x->segmented && !of_all_modes(i->row))
+        return false;
     switch (i->row) {
+    case INSN_PUSHF:
     case INSN_PUSHFD:
     case INSN_PUSHFQ:
-        if (i->osize != stack_bytes(x))
-            return false;
+        if (!stack_size(x, i) || (x->b->key & KEY_REAL && !cpl0(x)))
+            return false; /* not virtual-8086 mode */
         push_flags(x, k);
         break;
     case INSN_PUSH_SEG:
-        if (i->osize != stack_bytes(x) || (i->osize == 4 && !cpu_is_amd(x->cpu)))
+        if (!stack_size(x, i) || (i->osize == 4 && !cpu_is_amd(x->cpu)))
             return false; /* Intel writes 16 bits of 32 */
         push_segment(x, k, i->reg[0]);
         break;
@@ -233,13 +244,16 @@ bool emit_system_end(struct xl *x, int k)
 {
     const struct insn *i = &x->b->insn[k];
     bool done = false;
+    if (x->segmented && !of_all_modes(i->row))
+        return false;
     if (i->row == INSN_STI)
         done = sti(x, k);
     else if (i->row == INSN_MOV_SEG)
         done = emit_seg_move(x, k);
     else if (i->row == INSN_POP_SEG)
         done = emit_seg_pop(x, k);
-    else if ((i->row == INSN_POPFD || i->row == INSN_POPFQ) && i->osize == stack_bytes(x))
+    else if ((i->row == INSN_POPF || i->row == INSN_POPFD || i->row == INSN_POPFQ) &&
+             stack_size(x, i))
         done = pop_flags(x, k);
     if (done)
         x->how[k] = BT_EMITTED;

@@ -379,15 +379,15 @@ static struct block *build(struct cpu *cpu, gla lin, const struct itlb_entry *pa
 }
 
 /* The block at phys for use at lin. A translation is for one linear address (a library is at
- * another in each process): a block that is translated for a different one runs interpreted, until
- * that happens so often that lin gets a block of its own. NULL: build it. */
+ * another in each process), and one CS: a block that is translated for a different one runs
+ * interpreted, until that happens so often that lin gets a block of its own. NULL: build it. */
 static struct block *find(struct cpu *cpu, gpa phys, gla lin)
 {
     struct block *other = NULL;
     for (struct block *b = cpu->blocks->hash[hash_of(phys, cpu->key)]; b; b = b->hash_next) {
         if (b->phys != phys || b->key != cpu->key)
             continue;
-        if (!b->hot || b->hot_lin == lin)
+        if (!b->hot || hot_here(cpu, b, lin))
             return b;
         other = b;
     }
@@ -419,7 +419,7 @@ enum cpu_code cpu_code_here(struct cpu *cpu)
     for (const struct block *b = cpu->blocks->hash[hash_of(phys, cpu->key)]; b; b = b->hash_next) {
         if (b->phys != phys || b->key != cpu->key)
             continue;
-        if (b->hot && b->hot_lin == lin)
+        if (b->hot && hot_here(cpu, b, lin))
             return CPU_CODE_TRANSLATED;
         best = CPU_CODE_DECODED;
     }
@@ -449,7 +449,7 @@ struct block *block_lookup(struct cpu *cpu)
         page = mmu_fetch_page(&cpu->mmu, view, lin);
     gpa phys = page->phys | (lin & ~PAGE_MASK);
     struct block *b = j->block;
-    if (b && j->lin == lin && j->key == cpu->key && b->phys == phys && b->hot_lin == lin &&
+    if (b && j->lin == lin && j->key == cpu->key && b->phys == phys && hot_here(cpu, b, lin) &&
         b->cost != BLOCK_DEAD) { /* only the translation had to be asked again */
         j->gen = page->gen;
         j->global = page->global;

@@ -383,8 +383,7 @@ static noinline enum cpu_exit run_loop(struct cpu *c, bool single)
             continue;
         }
         struct block *b = block_lookup(c);
-        if (unlikely(b->n > c->left || (!(c->key & (KEY_64 | KEY_FLAT)) &&
-                                        c->rip + b->bytes - 1 > c->seg[SEG_CS].limit))) {
+        if (unlikely(b->n > c->left || !within_cs(c, b))) {
             step(c, false);
             continue;
         }

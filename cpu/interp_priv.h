@@ -53,7 +53,9 @@ struct block {
     struct block *hash_next;
     struct code_page *page[2];
     struct block *page_next[2];
-    u64 hot_lin;      /* where the translation runs: the linear address, or NOT_HOT */
+    u64 hot_lin; /* where the translation runs: the linear address, or NOT_HOT; */
+    u64 hot_rip; /* its RIP, and the limit of CS there: hot_here() */
+    u32 hot_limit;
     const u8 *hot;    /* host code, entered with the guest's registers in the host's */
     const u8 *hot_rx; /* the same where it is executable */
     u32 hot_costs;    /* the translator's, as are these: where its code has the block's cost */
@@ -152,6 +154,21 @@ static always_inline gla linear_pc(const struct cpu *c)
     return (u32)(c->seg[SEG_CS].base + c->rip);
 }
 
+/* Whether the block's translation is for the code at RIP, which is at lin, with CS as it is. */
+static always_inline bool hot_here(const struct cpu *c, const struct block *b, gla lin)
+{
+    if (b->hot_lin != lin)
+        return false;
+    return likely(c->key & (KEY_64 | KEY_FLAT)) ||
+           (b->hot_rip == c->rip && b->hot_limit == c->seg[SEG_CS].limit);
+}
+
+/* Whether CS's limit lets the block at RIP run; a step finds out what it does. */
+static always_inline bool within_cs(const struct cpu *c, const struct block *b)
+{
+    return likely(c->key & (KEY_64 | KEY_FLAT)) || c->rip + b->bytes - 1 <= c->seg[SEG_CS].limit;
+}
+
 /* ---- threaded dispatch ------------------------------------------------------------------------
  */
 /* Optimised builds chain handlers by tail calls; sanitized and debug builds return to a loop. */
@@ -196,8 +213,7 @@ static always_inline const struct insn *jump_any(struct cpu *c)
     gla lin = linear_pc(c);
     struct jc_entry *e = &c->blocks->jc[jc_index(lin)];
     if (likely(e->lin == lin && e->key == c->key && e->gen == c->mmu.gens[e->global])) {
-        if (likely(c->key & (KEY_64 | KEY_FLAT)) ||
-            c->rip + e->block->bytes - 1 <= c->seg[SEG_CS].limit)
+        if (within_cs(c, e->block))
             return block_enter(c, e->block);
     }
     return NULL;
