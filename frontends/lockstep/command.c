@@ -52,7 +52,7 @@ void lockstep_help(FILE *f)
         "  -length L              instructions in each (default %d)\n"
         "  -mode 16|32|64         of the code (default: all)\n"
         "  -setup NAME            of the processor: long, compat, prot, odd (segments not flat),\n"
-        "                         real, prot16, v86\n"
+        "                         segs (of all kinds), real, prot16, segs16, v86\n"
         "  -cpu MODEL             CPU model (default host)\n"
         "  -against host          the second side is the host's processor (ring 3)\n"
         "  -save DIR              keep a program that differs, made small, as a file there\n"
@@ -125,7 +125,7 @@ static enum status take_word(struct parser *p, const char *name, const char *arg
         if (setup_find(arg) < 0)
             return fail(err, ST_INVAL,
                         "-setup: no setup '%s' (there are: long compat prot odd "
-                        "real prot16 v86)",
+                        "segs real prot16 segs16 v86)",
                         arg);
     } else if (!strcmp(name, "against")) {
         if (strcmp(arg, "host"))

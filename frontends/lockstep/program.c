@@ -26,10 +26,11 @@ static const struct {
     u8 bits;
     bool ring3;
 } setups[SETUPS] = {
-    [SETUP_LONG] = {"long", 64, true},  [SETUP_COMPAT] = {"compat", 32, true},
-    [SETUP_PROT] = {"prot", 32, true},  [SETUP_PROT_ODD] = {"odd", 32, true},
-    [SETUP_REAL] = {"real", 16, false}, [SETUP_PROT16] = {"prot16", 16, true},
-    [SETUP_V86] = {"v86", 16, true},
+    [SETUP_LONG] = {"long", 64, true},     [SETUP_COMPAT] = {"compat", 32, true},
+    [SETUP_PROT] = {"prot", 32, true},     [SETUP_PROT_ODD] = {"odd", 32, true},
+    [SETUP_REAL] = {"real", 16, false},    [SETUP_PROT16] = {"prot16", 16, true},
+    [SETUP_V86] = {"v86", 16, true},       [SETUP_SEGS] = {"segs", 32, true},
+    [SETUP_SEGS16] = {"segs16", 16, true},
 };
 
 int setup_bits(enum setup s)
@@ -55,15 +56,21 @@ int setup_find(const char *name)
     return -1;
 }
 
+/* Segments begin where code and data do. */
+static bool segmented(enum setup s)
+{
+    return setups[s].bits == 16 || s == SETUP_PROT_ODD || s == SETUP_SEGS;
+}
+
 u64 setup_code_base(enum setup s)
 {
-    return setups[s].bits == 16 || s == SETUP_PROT_ODD ? AT_CODE : 0;
+    return segmented(s) ? AT_CODE : 0;
 }
 
 /* Where data begins as an offset in DS. */
 static u64 data_start(enum setup s)
 {
-    return setups[s].bits == 16 || s == SETUP_PROT_ODD ? 0 : AT_DATA;
+    return segmented(s) ? 0 : AT_DATA;
 }
 
 /* ---- making ---------------------------------------------------------------------------------- */
@@ -440,14 +447,50 @@ static struct cpu_seg_state segment(u16 sel, u64 base, u32 limit, u16 attr)
     return (struct cpu_seg_state){.sel = sel, .base = base, .limit = limit, .attr = attr};
 }
 
-static void make_segments(enum setup setup, struct cpu_regs *r)
+/* One of the setups with all kinds. */
+static struct cpu_seg_state any_segment(enum setup setup, int k, u64 r)
+{
+    bool big = setup == SETUP_SEGS;
+    u32 limit = big ? 0x10fff : 0xffff;
+    u16 db = big ? 0x4000 : 0;
+    if (k == CPU_SEG_CS) /* some cannot be read; some end in the program */
+        return segment(0x1b, AT_CODE, r & 7 ? 0xffff : (u32)(r >> 8 & 0x1ff),
+                       db | (r & 0x70 ? 0xfb : 0xf9));
+    if ((r >> 4 & 3) == 0)
+        db ^= 0x4000; /* of SS: the stack pointer's size; expand-down: the upper end */
+    u64 base = AT_DATA + (r & 0x800 ? r >> 12 & 0x1ff : 0);
+    switch (r & 15) {
+    case 0:
+    case 1:
+    case 2:
+        return segment(0x23, base, 0x7000 + (u32)(r >> 24 & 0x7fff), db | 0xf3);
+    case 3:
+    case 4:
+        return segment(0x23, base, (u32)(r >> 24 & 0x7fff), db | 0xf7); /* expand-down */
+    case 5:
+        if (k != CPU_SEG_SS)
+            return segment(0x23, base, limit, db | 0xf1); /* read only */
+        break;
+    case 6:
+        if (k != CPU_SEG_SS)
+            return segment(0, 0, 0, 0); /* null */
+        break;
+    default:
+        break;
+    }
+    return segment(0x23, base, limit, db | 0xf3);
+}
+
+static void make_segments(enum setup setup, u64 state, struct cpu_regs *r)
 {
     struct cpu_seg_state *g = r->seg;
     u64 base = setup_code_base(setup) ? AT_DATA : 0;
     for (int k = 0; k < CPU_SEGS; k++) {
         bool cs = k == CPU_SEG_CS;
         u16 kind = cs ? 0xfb : 0xf3;
-        if (setup == SETUP_REAL || setup == SETUP_V86)
+        if (setup == SETUP_SEGS || setup == SETUP_SEGS16)
+            g[k] = any_segment(setup, k, random_next(&state));
+        else if (setup == SETUP_REAL || setup == SETUP_V86)
             g[k] = segment(cs ? AT_CODE >> 4 : AT_DATA >> 4, cs ? AT_CODE : AT_DATA, 0xffff,
                            setup == SETUP_V86 ? 0xf3 : 0x93);
         else if (setup == SETUP_PROT16)
@@ -480,7 +523,7 @@ void program_state(const struct program *p, struct cpu_regs *r, u8 *data)
     }
     r->gpr[4] = data_start(p->setup) + 0x9000 + (random_next(&s) & 0x1ff8);
     make_fpu(r, &s);
-    make_segments(p->setup, r);
+    make_segments(p->setup, p->state, r);
     x = random_next(&s);
     r->rflags = 0x202 | (x & 0x8d5);
     if ((x >> 32 & 7) == 0)

@@ -2,7 +2,7 @@
  * tests/bt/guest.h - a guest program, run alone in memory by two engines that must agree.
  *
  * You are here: programs are assembly in the test's own file between GUEST and GUEST_END, put at
- * ORG. They end with HLT. In 64-bit ones `traps` sets up an IDT whose handlers write a record to
+ * ORG, those of 16 bits at ORG16. They end with HLT. In 64-bit ones `traps` sets up an IDT whose handlers write a record to
  * LOG (struct trap) and go on at the address in RESUME. The whole of RAM is compared afterwards.
  */
 #ifndef TESTS_BT_GUEST_H
@@ -19,6 +19,7 @@
 
 enum {
     ORG = 0x200000,
+    ORG16 = 0x20000, /* CS = DS = ES = SS = 2000h */
     OUT = 0x10000,    /* results: u64 each */
     RESUME = 0x11000, /* u64 */
     LOG = 0x12000,    /* u64 number of records, then records */
@@ -74,8 +75,9 @@ static inline struct guest guest_new_on(const u8 *image, const u8 *end, const st
 {
     struct guest g = {0};
     struct error err = {{0}};
+    u64 org = s->bits == 16 ? ORG16 : ORG;
     struct vm_bare bare = {
-        .image = image, .size = (u64)(end - image), .org = ORG, .entry = ORG, .bits = s->bits};
+        .image = image, .size = (u64)(end - image), .org = org, .entry = org, .bits = s->bits};
     struct vm_config c;
     vm_config_init(&c);
     c.ram_size = RAM;
