@@ -2,8 +2,9 @@
  * tests/bt/guest.h - a guest program, run alone in memory by two engines that must agree.
  *
  * You are here: programs are assembly in the test's own file between GUEST and GUEST_END, put at
- * ORG, those of 16 bits at ORG16. They end with HLT. In 64-bit ones `traps` sets up an IDT whose handlers write a record to
- * LOG (struct trap) and go on at the address in RESUME. The whole of RAM is compared afterwards.
+ * ORG, those of 16 bits at ORG16. They end with HLT. In 64-bit ones `traps` sets up an IDT whose
+ * handlers write a record to LOG (struct trap) and go on at the address in RESUME. The whole of RAM
+ * is compared afterwards.
  */
 #ifndef TESTS_BT_GUEST_H
 #define TESTS_BT_GUEST_H
@@ -19,7 +20,7 @@
 
 enum {
     ORG = 0x200000,
-    ORG16 = 0x20000, /* CS = DS = ES = SS = 2000h */
+    ORG16 = 0x20000,  /* CS = DS = ES = SS = 2000h */
     OUT = 0x10000,    /* results: u64 each */
     RESUME = 0x11000, /* u64 */
     LOG = 0x12000,    /* u64 number of records, then records */
