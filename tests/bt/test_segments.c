@@ -136,14 +136,15 @@ Test(segments, real_wraps)
 /* The end of the code segment: branches that wrap, and that do not get over it. */
 GUEST(real_end, 16)
 REAL("real_end", "re")
-"mov $100, %bp\n xor %cx, %cx\n"
-    "reagain: movw $(re1 - real_end), %es:0x1000\n mov $3, %dx\n jmp re_jump\n"
-    "re1: movw $(re2 - real_end), %es:0x1000\n jmp re_wide\n"
-    "re2: movw $(re3 - real_end), %es:0x1000\n xor %ax, %ax\n cmp $1, %ax\n jmp re_cond\n"
+".macro goto to\n .byte 0xe9\n .word \\to - . - 2\n.endm\n" /* too far for some assemblers */
+    "mov $100, %bp\n xor %cx, %cx\n"
+    "reagain: movw $(re1 - real_end), %es:0x1000\n mov $3, %dx\n goto re_jump\n"
+    "re1: movw $(re2 - real_end), %es:0x1000\n goto re_wide\n"
+    "re2: movw $(re3 - real_end), %es:0x1000\n xor %ax, %ax\n cmp $1, %ax\n goto re_cond\n"
     "re3: movw $(re4 - real_end), %es:0x1000\n mov $0x12340, %eax\n jmp *%eax\n"
     "re4: mov $0xfff0, %sp\n mov $0x10000, %eax\n push %eax\n"
     "movw $(re5 - real_end), %es:0x1000\n cmp $2, %dx\n retl\n"
-    "re5: mov $0xfff0, %sp\n movw $(re6 - real_end), %es:0x1000\n jmp re_fall\n"
+    "re5: mov $0xfff0, %sp\n movw $(re6 - real_end), %es:0x1000\n goto re_fall\n"
     "re6: dec %bp\n jnz reagain\n mov %cx, %es:0\n mov %dx, %es:8\n jmp redone\n"
     "reland: add $5, %cx\n jmp re1\n"
     "redone: hlt\n"
@@ -153,7 +154,7 @@ REAL("real_end", "re")
     "re_cond: inc %cx\n.byte 0x66, 0x0f, 0x82\n.long 0x100\n inc %dx\n hlt\n"
     ".org real_end + 0xfffc\n"
     "re_fall: inc %cx\n inc %dx\n inc %cx\n inc %dx\n"
-    "real_end_image_end:\n" GUEST_END(real_end);
+    "real_end_image_end:\n.purgem goto\n" GUEST_END(real_end);
 extern const u8 real_end_image_end[];
 
 Test(segments, real_end)
@@ -269,7 +270,7 @@ PROTECTED("kinds", "kicut")
     "dec %ebp\n jnz kiagain\n mov %esi, OUT\n jmp kidone\n"
     "kif: add %esp, %esi\n ret\n"
     ".code16\n"
-    "ki16: push %bp\n push %ebp\n add %ebp, %esi\n call ki16f\n addr32 mov 2(%esp), %ax\n"
+    "ki16: push %bp\n push %ebp\n add %ebp, %esi\n call ki16f\n mov 2(%esp), %ax\n"
     "add %ax, %si\n pop %ebp\n pop %bp\n lretl\n"
     "ki16f: inc %si\n mov %sp, %bx\n ret\n"
     ".code32\n"
