@@ -266,13 +266,13 @@ PROTECTED("kinds", "kicut")
     "call kif\n pop %eax\n add %eax, %esi\n popw %ax\n add %eax, %esi\n pop %eax\n"
     "add %esp, %esi\n rol $1, %esi\n mov %ebp, %ecx\n mov $0xffff0000, %ebp\n movl $5, %ss:(0)\n"
     "leave\n add %esp, %esi\n add %ebp, %esi\n mov %ecx, %ebp\n mov $0x10, %eax\n mov %eax, %ss\n"
-    "mov $0x180000, %esp\n lcall $0x38, $(ki16 - kinds)\n"
+    "mov $0x180000, %esp\n lcall $0x38, $(kiw - kinds)\n"
     "dec %ebp\n jnz kiagain\n mov %esi, OUT\n jmp kidone\n"
     "kif: add %esp, %esi\n ret\n"
     ".code16\n"
-    "ki16: push %bp\n push %ebp\n add %ebp, %esi\n call ki16f\n mov 2(%esp), %ax\n"
+    "kiw: push %bp\n push %ebp\n add %ebp, %esi\n call kiwf\n mov 2(%esp), %ax\n"
     "add %ax, %si\n pop %ebp\n pop %bp\n lretl\n"
-    "ki16f: inc %si\n mov %sp, %bx\n ret\n"
+    "kiwf: inc %si\n mov %sp, %bx\n ret\n"
     ".code32\n"
     "kicut: nop\n kidone: nop\n.purgem stops\n" GUEST_END(kinds);
 
