@@ -490,8 +490,13 @@ static void ways_out(struct xl *x)
         case COLD_FAULT:
         case COLD_SLOW:
             flags_emit_save(a, &c->fl);
-            e_imm(a, S2, insn_off(c->k) | (c->what == COLD_FAULT ? BT_EXIT_FAULT : BT_EXIT_MEMORY));
+            e_imm(a, S2,
+                  insn_off(c->k) | (c->what == COLD_FAULT ? BT_EXIT_FAULT
+                                    : c->operand          ? BT_EXIT_OPERAND
+                                                          : BT_EXIT_MEMORY));
             e_patch(a, e_call(a), x->stubs[x->at].slow);
+            if (c->operand)
+                e_gs(a, true, OP_LOAD, S1, offsetof(struct cpu, bt_scratch));
             e_patch(a, e_jmp(a), c->back);
             break;
         }

@@ -51,6 +51,7 @@ enum bt_exit {
     BT_EXIT_EVENT,      /* the same, and it ends its block */
     BT_EXIT_INDIRECT,   /* an indirect target that is not known, or is not translated */
     BT_EXIT_VECTOR,     /* vector instructions are not allowed now */
+    BT_EXIT_OPERAND,    /* as MEMORY, and counted there: only the operand is wanted */
     BT_EXIT_LINKED = 8, /* a direct edge, taken the first time: linked, or unlinked by config */
     BT_EXIT_COLD,       /* a direct edge to a block that is not translated */
     BT_EXIT_UNKNOWN,    /* ... whose target had to be looked for; one of the two above may follow */

@@ -39,7 +39,8 @@ enum {
     FRAME_SCRATCH = 32,
     FRAME_COUNT = 40, /* of a repetition: elements at once, and after them */
     FRAME_REST = 48,
-    FRAME_SIZE = 56
+    FRAME_OPERAND = 56, /* what the last comparison, ADD or SUB read from memory, for its flags */
+    FRAME_SIZE = 72
 };
 
 #define CPU_GPR(n) (offsetof(struct cpu, gpr) + 8 * (size_t)(n))
@@ -190,11 +191,12 @@ struct recipe {
     bool wide;    /* 64-bit (RECIPE_TEST, _ADD, _SUB) */
     u8 bytes[16]; /* RECIPE_COPY: the instruction; RECIPE_TEST etc.: to emit */
     u8 reg;       /* host register of the result */
-    u8 other;     /* host register of the other operand, H_NONE: imm */
+    u8 other;     /* host register of the other operand, H_NONE: imm, IN_FRAME */
     i32 imm;
     u16 regs; /* host registers it needs unchanged */
 };
 enum recipe_kind { RECIPE_NONE, RECIPE_COPY, RECIPE_ADD, RECIPE_SUB };
+enum { IN_FRAME = 0xfe }; /* FRAME_OPERAND */
 
 struct flag_state {
     bool host;           /* in the host's flags */
@@ -221,10 +223,11 @@ struct way_out {
     u8 align; /* 0, or size - 1 */
     u8 run;   /* COLD_RUN: how many pushes or pops */
     bool write;
-    u16 site;   /* or NO_SITE: it looks into the TLB */
-    u32 key;    /* COLD_MISS: of the block that is looked for */
-    u64 target; /* COLD_EDGE */
-    u8 *retry;  /* once the entry is filled; NULL: it does not */
+    bool operand; /* COLD_SLOW: the hot code goes on with the operand's value in S1 */
+    u16 site;     /* or NO_SITE: it looks into the TLB */
+    u32 key;      /* COLD_MISS: of the block that is looked for */
+    u64 target;   /* COLD_EDGE */
+    u8 *retry;    /* once the entry is filled; NULL: it does not */
     struct flag_state fl;
     struct x87_note x87;
 };

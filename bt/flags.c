@@ -134,7 +134,9 @@ static void replay(struct asm_buf *a, const struct recipe *r)
     e_mov_rr(a, r->wide, S2, r->reg);
     for (int pass = 0; pass < 2; pass++) {
         bool plus = (pass == 0) != add;
-        if (r->other != H_NONE) {
+        if (r->other == IN_FRAME) {
+            e_frame(a, r->wide, plus ? 0x03 : 0x2b, S2, FRAME_OPERAND);
+        } else if (r->other != H_NONE) {
             e_rr(a, r->wide, plus ? 0x01 : 0x29, r->other, S2);
         } else {
             e_rex(a, r->wide, 0, 0, S2);

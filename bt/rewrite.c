@@ -272,17 +272,138 @@ static bool may_trap(const struct insn *i, const struct plan *p)
     return i->row == INSN_DIV || i->row == INSN_IDIV || p->vec || (i->flags & INF_STUB);
 }
 
+/* ---- recipes for flags ------------------------------------------------------------------------
+ */
+/* The encoding of an operation of two operands: the one that is written or compared is a register,
+ * or (rm < 0) FRAME_OPERAND; reg: the other one, H_NONE: imm. */
+static int encode_alu(u8 *out, const struct insn *i, int rm, int reg)
+{
+    bool test = i->row == INSN_TEST;
+    u8 op = test ? 0x84 : i->row == INSN_ADD ? 0x00 : i->row == INSN_SUB ? 0x28 : 0x38;
+    int n = 0, size = i->size[0];
+    if (size == 2)
+        out[n++] = 0x66;
+    out[n++] = (u8)(0x40 | (size == 8) << 3 | (reg != H_NONE && reg > 7) << 2 | (rm > 7));
+    if (reg == H_NONE) {
+        out[n++] = (u8)((test ? 0xf6 : 0x80) + (size > 1));
+        reg = test ? 0 : op >> 3;
+    } else {
+        out[n++] = (u8)(op + (size > 1));
+        size = 0;
+    }
+    if (rm < 0) {
+        out[n++] = (u8)(0x44 | (reg & 7) << 3);
+        out[n++] = 0x24;
+        out[n++] = FRAME_OPERAND;
+    } else {
+        out[n++] = (u8)(0xc0 | (reg & 7) << 3 | (rm & 7));
+    }
+    for (int k = 0; k < MIN(size, 4); k++)
+        out[n++] = (u8)(i->imm >> 8 * k);
+    return n;
+}
+
+/* The flags of AND, OR and XOR once more: test a, a. */
+static void test_again(struct recipe *r, const struct insn *i, int a)
+{
+    int n = 0;
+    if (i->size[0] == 2)
+        r->bytes[n++] = 0x66;
+    r->bytes[n++] = (u8)(0x40 | (i->size[0] == 8) << 3 | (a > 7) << 2 | (a > 7));
+    r->bytes[n++] = i->size[0] == 1 ? 0x84 : 0x85;
+    r->bytes[n++] = (u8)(0xc0 | (a & 7) << 3 | (a & 7));
+    r->len = (u8)n;
+    r->kind = RECIPE_COPY;
+    r->regs = (u16)(1u << a);
+}
+
+/* Whether flags that k leaves are to be saved before they are replaced. */
+static bool flags_stay(const struct xl *x, int k)
+{
+    for (int j = k + 1; j < x->b->n; j++) {
+        const struct insn *i = &x->b->insn[j];
+        if (i->kind[0] == OP_MEM || i->kind[1] == OP_MEM || i->kind[2] == OP_MEM ||
+            (i->flags & (INF_EXIT | INF_BRANCH)))
+            return true;
+        if (x->use[j] == FLAGS_WRITE)
+            return false;
+    }
+    return true;
+}
+
+/* CMP and TEST with memory, ADD and SUB of memory to a register may keep the operand, so that the
+ * flags can be computed once more. */
+static bool may_keep_operand(const struct xl *x, int k, const struct plan *p)
+{
+    const struct insn *i = &x->b->insn[k];
+    bool compares = i->row == INSN_CMP || i->row == INSN_TEST;
+    bool adds = i->row == INSN_ADD || i->row == INSN_SUB;
+    int m = i->kind[0] == OP_MEM ? 0 : 1;
+    if ((!compares && !adds) || !p->mem || p->n_temps || p->high_byte || p->mem_write ||
+        (adds && (m == 0 || i->size[0] < 4)) || (i->flags & INF_STUB) || x->use[k] != FLAGS_WRITE)
+        return false;
+    if (i->kind[!m] == OP_IMM)
+        return m == 0 && flags_stay(x, k);
+    return i->kind[!m] == OP_GPR && i->size[1] == i->size[0] && flags_stay(x, k);
+}
+
+/* x->ref is where it is; `first`: the ways out of that check. */
+static void keep_operand(struct xl *x, const struct insn *i, int first)
+{
+    struct asm_buf *a = x->a;
+    int m = i->kind[0] == OP_MEM ? 0 : 1, size = i->size[0];
+    int reg = i->kind[!m] == OP_GPR ? host_of(i->reg[!m]) : H_NONE;
+    u8 code[16];
+    mem_rex(x, size == 8, S1);
+    if (size < 4)
+        E(a, 0x0f, size == 1 ? 0xb6 : 0xb7); /* movzx */
+    else
+        e1(a, OP_LOAD);
+    mem_modrm(x, S1);
+    for (int n = first; n < x->n_cold; n++)
+        x->outs[n].operand = true;
+    cold_back(x, first);
+    e_frame(a, true, OP_STORE, S1, FRAME_OPERAND);
+    en(a, code, (u32)(m == 0 ? encode_alu(code, i, S1, reg) : encode_alu(code, i, reg, S1)));
+    x->fl = (struct flag_state){.host = true};
+
+    struct recipe *r = &x->fl.again;
+    r->regs = (u16)(reg == H_NONE ? 0 : 1u << reg);
+    if (i->row == INSN_ADD || i->row == INSN_SUB) {
+        r->kind = i->row == INSN_ADD ? RECIPE_ADD : RECIPE_SUB;
+        r->wide = size == 8;
+        r->reg = (u8)reg;
+        r->other = IN_FRAME;
+        return;
+    }
+    r->kind = RECIPE_COPY;
+    r->len = (u8)encode_alu(r->bytes, i, -1, reg);
+    if (m == 1 && i->row == INSN_CMP) /* the register first: cmp reg, [frame] */
+        r->bytes[r->len - 4] += 2;
+}
+
 /* A recipe for the flags of what was just emitted, if its inputs are still there. */
 static void make_recipe(struct xl *x, const struct insn *i, const struct plan *p, const u8 *start)
 {
     struct recipe *r = &x->fl.again;
     r->kind = RECIPE_NONE;
-    if (p->mem || p->n_temps || p->high_byte || x->a->full || x->a->p - start > 15)
+    if (p->n_temps || p->high_byte || x->a->full || x->a->p - start > 15)
         return;
     int a = i->kind[0] == OP_GPR ? host_of(i->reg[0]) : H_NONE;
     int b = i->kind[1] == OP_GPR ? host_of(i->reg[1]) : H_NONE;
     if (a == H_NONE)
         return;
+    switch (i->row) {
+    case INSN_AND:
+    case INSN_OR:
+    case INSN_XOR:
+        test_again(r, i, a);
+        return;
+    default:
+        if (p->mem)
+            return;
+        break;
+    }
     switch (i->row) {
     case INSN_CMP:
     case INSN_TEST:
@@ -291,20 +412,6 @@ static void make_recipe(struct xl *x, const struct insn *i, const struct plan *p
         memcpy(r->bytes, start, r->len);
         r->regs = (u16)(1u << a | (b != H_NONE ? 1u << b : 0));
         break;
-    case INSN_AND:
-    case INSN_OR:
-    case INSN_XOR: { /* test a, a */
-        int n = 0;
-        if (i->size[0] == 2)
-            r->bytes[n++] = 0x66;
-        r->bytes[n++] = (u8)(0x40 | (i->size[0] == 8) << 3 | (a > 7) << 2 | (a > 7));
-        r->bytes[n++] = i->size[0] == 1 ? 0x84 : 0x85;
-        r->bytes[n++] = (u8)(0xc0 | (a & 7) << 3 | (a & 7));
-        r->len = (u8)n;
-        r->kind = RECIPE_COPY;
-        r->regs = (u16)(1u << a);
-        break;
-    }
     case INSN_ADD:
     case INSN_SUB:
         if (i->size[0] < 4 || a == b || (b == H_NONE && i->kind[1] != OP_IMM))
@@ -446,6 +553,10 @@ bool copy_insn(struct xl *x, int k)
         flags_to_host(x);
     for (int n = 0; n < p.n_temps; n++) /* also what is only written: perhaps in part */
         e_guest(x->a, true, OP_LOAD, p.temp[n].host, p.temp[n].guest);
+    if (may_keep_operand(x, k, &p)) {
+        keep_operand(x, i, first);
+        return true;
+    }
     u8 *start = x->a->p;
     if (may_trap(i, &p))
         cold_add(x, NULL, COLD_FAULT, k, 0);

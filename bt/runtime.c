@@ -3,6 +3,7 @@
  * vector registers in cpu->xs, cpu->block and the block's RIP are set.
  */
 #include "bt/bt_priv.h"
+#include "cpu/exec_priv.h"
 #include "bt/refill_priv.h"
 
 static void count(struct cpu *c, enum bt_exit why)
@@ -10,14 +11,17 @@ static void count(struct cpu *c, enum bt_exit why)
     bt_of(c)->stats.exits[why]++;
 }
 
-/* One instruction by its function, as run_generic; the address's low bits say why. True: its block
- * died, leave. */
+/* One instruction by its function, as run_generic, or only its operand is read (to bt_scratch); the
+ * address's low bits say why. True: its block died, leave. */
 u64 bt_exec(struct cpu *c, const struct insn *place)
 {
     struct block *b = c->block;
     u32 why = (u32)(uintptr_t)place & BT_EXIT_BITS;
     const struct insn *i = (const struct insn *)((uintptr_t)place & ~(uintptr_t)BT_EXIT_BITS);
     struct bt *t = bt_of(c);
+    bool operand = why == BT_EXIT_OPERAND;
+    if (operand)
+        why = BT_EXIT_MEMORY;
     t->stats.exits[why]++;
     if (why == BT_EXIT_HELPER)
         t->rows[i->row].called++;
@@ -29,6 +33,11 @@ u64 bt_exec(struct cpu *c, const struct insn *place)
     if (unlikely(wild)) {
         c->mmu.sites.wild = 0;
         b->wild |= BIT64(i - b->insn);
+    }
+    if (operand && !wild) {
+        c->bt_scratch = op_read(c, i, i->kind[0] == OP_MEM ? 0 : 1);
+        c->cur = NULL;
+        return 0;
     }
     insn_rows[i->row].exec(c, i);
     c->cur = NULL;

@@ -82,6 +82,44 @@ Test(super, faults)
     vm_free(g.vm);
 }
 
+/* ---- flags of operands in memory ---------------------------------------------------------------
+ */
+/* Compared, tested, added and subtracted, within a page and over its end (the slow way), with a
+ * memory access between that and who looks at the flags. */
+GUEST(operands, 64)
+"mov $0x310000, %esp\n mov $0x12345679, %ebx\n mov $300, %ebp\n xor %r8d, %r8d\n"
+    ".macro look op:vararg\n \\op\n mov %r8, 0x308000\n pushf\n pop %rax\n and $0x8d5, %eax\n"
+    "add %rax, %r8\n rol $5, %r8\n"
+    " \\op\n mov %r8, 0x308000\n jmp 1f\n 1: setbe %al\n setg %cl\n movzbl %al, %eax\n"
+    "movzbl %cl, %ecx\n add %rax, %r8\n lea (%r8, %rcx, 2), %r8\n rol $3, %r8\n.endm\n"
+    "opagain: imul $1103515245, %ebx\n add $12345, %ebx\n"
+    ".irp at, 0x300100, 0x300ffd\n mov $\\at, %esi\n mov %rbx, (%rsi)\n mov %rbx, %rdx\n"
+    "rol $7, %rdx\n mov %rdx, %rdi\n"
+    "look cmp (%rsi), %dl\n look cmp (%rsi), %dx\n look cmp (%rsi), %edx\n look cmp (%rsi), %rdx\n"
+    "look cmp %dl, (%rsi)\n look cmp %dx, (%rsi)\n look cmp %edx, (%rsi)\n look cmp %rdx, (%rsi)\n"
+    "look cmpb $-3, (%rsi)\n look cmpw $0x1234, (%rsi)\n look cmpl $0x7fffffff, (%rsi)\n"
+    "look cmpq $-5, (%rsi)\n look cmpw $-5, (%rsi)\n look cmpb $0, 1(%rsi)\n"
+    "look test %dl, (%rsi)\n look test %dx, (%rsi)\n look test %edx, (%rsi)\n look test %rdx, "
+    "(%rsi)\n"
+    "look testb $0x80, (%rsi)\n look testw $0x8001, (%rsi)\n look testl $0x80000000, (%rsi)\n"
+    "look testq $-0x80000000, (%rsi)\n"
+    "look add (%rsi), %edi\n look add (%rsi), %rdi\n look sub (%rsi), %edi\n look sub (%rsi), "
+    "%rdi\n"
+    "look and (%rsi), %edi\n look or (%rsi), %di\n look xor (%rsi), %dl\n"
+    "look cmp (%rsi), %r12\n look cmp %r14d, (%rsi)\n look add (%rsi), %r9\n look cmp (%rsi), "
+    "%esi\n"
+    ".endr\n dec %ebp\n jnz opagain\n mov %r8, OUT\n .purgem look" GUEST_END(operands);
+
+Test(super, operands)
+{
+    struct guest g = RUN_ALL(operands, 64);
+    vm_free(g.vm);
+    g = guest_new(operands, operands_end, 64, "bt-hot");
+    guest_run(&g);
+    cr_expect_gt(guest_count(&g, "exits slow memory"), 300 * 20, "over the page's end");
+    vm_free(g.vm);
+}
+
 /* ---- code that changes ------------------------------------------------------------------------
  */
 /* A loop of four blocks; after a while the third one's constant is changed from within the first,
