@@ -65,11 +65,51 @@ static void phys_write(struct mmu *m, gpa p, u64 val, int size)
     io_write(m, p, val, size);
 }
 
+/* Where byte a is, when the TLB knows; NULL: ask the tables. Pages that are not plain RAM, or
+ * watched, it never knows. */
+static const u8 *known_read(struct mmu *m, int view, gla a)
+{
+    const struct tlb_entry *e = mmu_slot(m, view, a);
+    return tlb_fits(e->rtag, a, 1) || mmu_refill(m, view, a, false) ? (const u8 *)(a + e->add)
+                                                                    : NULL;
+}
+
+static u8 *known_write(struct mmu *m, int view, gla a)
+{
+    const struct tlb_entry *e = mmu_slot(m, view, a);
+    return tlb_fits(e->wtag, a, 1) || mmu_refill(m, view, a, true) ? (u8 *)(a + e->add) : NULL;
+}
+
+/* Both parts of what lies across a page's end; false: nothing happened. */
+static bool read_across(struct mmu *m, int view, gla a, void *buf, u32 len)
+{
+    u32 first = (u32)(PAGE_SIZE - (a & ~PAGE_MASK));
+    const u8 *p = known_read(m, view, a), *q = p ? known_read(m, view, a + first) : NULL;
+    if (!q)
+        return false;
+    memcpy(buf, p, first);
+    memcpy((u8 *)buf + first, q, len - first);
+    return true;
+}
+
+static bool write_across(struct mmu *m, int view, gla a, const void *buf, u32 len)
+{
+    u32 first = (u32)(PAGE_SIZE - (a & ~PAGE_MASK));
+    u8 *p = known_write(m, view, a), *q = p ? known_write(m, view, a + first) : NULL;
+    if (!q)
+        return false;
+    memcpy(p, buf, first);
+    memcpy(q, (const u8 *)buf + first, len - first);
+    return true;
+}
+
 u64 mmu_read_slow(struct mmu *m, int view, gla a, int size)
 {
     struct walk w;
     if (unlikely(crosses(a, (u32)size))) {
         u64 v = 0;
+        if (likely(read_across(m, view, a, &v, (u32)size)))
+            return v;
         int first = (int)(PAGE_SIZE - (a & ~PAGE_MASK));
         gpa p0 = mmu_translate(m, view, a, ACC_READ, &w);
         gpa p1 = mmu_translate(m, view, a + (u64)first, ACC_READ, &w);
@@ -89,6 +129,8 @@ void mmu_write_slow(struct mmu *m, int view, gla a, u64 val, int size)
 {
     struct walk w;
     if (unlikely(crosses(a, (u32)size))) {
+        if (likely(write_across(m, view, a, &val, (u32)size)))
+            return;
         int first = (int)(PAGE_SIZE - (a & ~PAGE_MASK));
         gpa p0 = mmu_translate(m, view, a, ACC_WRITE, &w);
         gpa p1 = mmu_translate(m, view, a + (u64)first, ACC_WRITE, &w);
@@ -178,6 +220,8 @@ void mmu_read_bytes(struct mmu *m, int view, gla a, void *buf, u32 len)
 {
     u8 *out = buf;
     const struct tlb_entry *e = mmu_slot(m, view, a);
+    if (len && crosses(a, len) && read_across(m, view, a, buf, len))
+        return;
     if (!len || !tlb_fits(e->rtag, a, len))
         mmu_probe_read(m, view, a, len);
     if (len && tlb_fits(e->rtag, a, len)) {
@@ -197,6 +241,8 @@ void mmu_write_bytes(struct mmu *m, int view, gla a, const void *buf, u32 len)
 {
     const u8 *in = buf;
     const struct tlb_entry *e = mmu_slot(m, view, a);
+    if (len && crosses(a, len) && write_across(m, view, a, buf, len))
+        return;
     if (!len || !tlb_fits(e->wtag, a, len))
         mmu_probe_write(m, view, a, len);
     if (len && tlb_fits(e->wtag, a, len)) {
