@@ -318,7 +318,7 @@ static void one(struct xl *x, int k)
         x->n_out = n_out;
         x->fl = fl;
         if ((i->flags & (INF_REP | INF_REPNE)) && i->row >= INSN_MOVSB && i->row <= INSN_STOSQ) {
-            if (x->segmented || !mem_rep(x, k))
+            if (x->segmented || (!mem_rep(x, k) && !emit_rep_compare(x, k)))
                 helper(x, k);
             leave(x, next_rip(x, i));
             return;
@@ -331,7 +331,8 @@ static void one(struct xl *x, int k)
         done = emit_constant(x, k);
         if (done)
             b->copied = copied;
-        done = done || emit_run(x, k) || emit_stack(x, k) || emit_system(x, k) || copy_insn(x, k);
+        done = done || emit_run(x, k) || emit_stack(x, k) || emit_string(x, k) ||
+               emit_system(x, k) || copy_insn(x, k);
     }
     if (!done)
         helper(x, k);

@@ -348,6 +348,15 @@ void mem_base(struct xl *x, int k, int base, i32 disp, u32 size, bool write, u8 
 void mem_stack(struct xl *x, int k, int base, i32 d, u32 size, bool write, u8 what);
 /* REP MOVS and STOS, page by page. False: nothing was emitted. */
 bool mem_rep(struct xl *x, int k);
+enum { REP_MOST = 65536 }; /* elements at once in host code: nobody waits long */
+/* Ways out of a repetition that is not for host code: downwards, or something is pending, for which
+ * it pauses at the end of a page. Flags go. */
+void mem_rep_allowed(struct xl *x, int k);
+/* For a repetition upwards by RDI and (source) RSI. How many elements lie in the pages where the
+ * pointers are, RCX at the most: FRAME_COUNT, at least one, and what is left then, FRAME_REST. */
+void mem_rep_count(struct xl *x, int k, bool source, int scale);
+/* S1 (source) and S2: what to add to RSI and RDI for the host's addresses. */
+void mem_rep_pointers(struct xl *x, int k, bool source, bool write, u8 *retry);
 /* `to`: the place of an address's page in a view's TLB (a struct tlb_entry *; `tlb`: where struct
  * cpu has that). Flags go. */
 void e_tlb_slot(struct asm_buf *a, int to, int address, size_t tlb);
@@ -399,6 +408,12 @@ bool emit_verw(struct xl *x, int k);
 /* Instruction k with its constant from where the block keeps it. False: not one whose constant is
  * rewritten, or nothing was emitted. */
 bool emit_constant(struct xl *x, int k);
+
+/* ---- strings.c ---- */
+/* REP CMPS and SCAS, page by page. */
+bool emit_rep_compare(struct xl *x, int k); /* false: not here, nothing was emitted */
+/* Strings without REP. */
+bool emit_string(struct xl *x, int k); /* the same */
 
 /* ---- cpuid.c ---- */
 void make_cpuid_thunk(struct bt *t);

@@ -385,6 +385,15 @@ void mem_modrm(struct xl *x, int reg)
         e4(a, (u32)m->disp);
 }
 
+void mem_rep_allowed(struct xl *x, int k)
+{
+    e_gs_test(x->a, offsetof(struct cpu, flsys), FL_DF);
+    cold_add(x, e_jcc(x->a, CC_NE), COLD_SLOW, k, 0);
+    e_gs(x->a, false, 0x83, DIGIT_CMP, offsetof(struct cpu, pending));
+    e1(x->a, 0);
+    cold_add(x, e_jcc(x->a, CC_NE), COLD_SLOW, k, 0);
+}
+
 /* One pointer of a REP MOVS or STOS. */
 static u32 rep_pointer(struct xl *x, int k, int reg, bool write, u8 *retry)
 {
@@ -422,11 +431,11 @@ static void at_most(struct asm_buf *a, bool w, int reg, int other)
 }
 
 /* How many elements lie in the pages where the pointers are: FRAME_COUNT, and what is left then. */
-static void rep_count(struct xl *x, int k, bool movs, int scale)
+void mem_rep_count(struct xl *x, int k, bool source, int scale)
 {
     struct asm_buf *a = x->a;
     to_page_end(a, S1, H_RDI);
-    if (movs) {
+    if (source) {
         to_page_end(a, S2, H_RSI);
         at_most(a, false, S1, S2);
     }
@@ -441,7 +450,27 @@ static void rep_count(struct xl *x, int k, bool movs, int scale)
     e_frame(a, true, OP_STORE, S2, FRAME_REST);
 }
 
-enum { REP_MOST = 65536 };
+void mem_rep_pointers(struct xl *x, int k, bool source, bool write, u8 *retry)
+{
+    struct asm_buf *a = x->a;
+    size_t add = offsetof(struct site_cache, add);
+    if (by_site(x, k, COLD_SLOW)) {
+        u32 from = source ? rep_pointer(x, k, H_RSI, false, retry) : 0;
+        u32 to = rep_pointer(x, k, H_RDI, write, retry);
+        if (source)
+            e_gs(a, true, OP_LOAD, S1, site_field(add, from));
+        e_gs(a, true, OP_LOAD, S2, site_field(add, to));
+        return;
+    }
+    if (source) {
+        rep_look_up(x, k, H_RSI, false);
+        e_frame(a, true, OP_STORE, S1, FRAME_SCRATCH);
+    }
+    rep_look_up(x, k, H_RDI, write);
+    e_mov_rr(a, true, S2, S1);
+    if (source)
+        e_frame(a, true, OP_LOAD, S1, FRAME_SCRATCH);
+}
 
 bool mem_rep(struct xl *x, int k)
 {
@@ -449,12 +478,10 @@ bool mem_rep(struct xl *x, int k)
     const struct insn *i = &x->b->insn[k];
     bool movs = i->row >= INSN_MOVSB && i->row <= INSN_MOVSQ;
     int scale = i->row - (movs ? INSN_MOVSB : INSN_STOSB), first = x->n_cold;
-    size_t add = offsetof(struct site_cache, add);
     _Static_assert(INSN_MOVSQ - INSN_MOVSB == 3 && INSN_STOSQ - INSN_STOSB == 3 &&
                        INSN_MOVSW - INSN_MOVSB == 1 && INSN_STOSW - INSN_STOSB == 1,
                    "rows in the order of sizes");
 
-    bool site = by_site(x, k, COLD_SLOW);
     if ((!movs && (i->row < INSN_STOSB || i->row > INSN_STOSQ)) || x->t->cfg.helpers ||
         i->asize != (x->bits64 ? 8 : 4) || (movs && i->seg != SEG_FLAT))
         return false;
@@ -463,28 +490,12 @@ bool mem_rep(struct xl *x, int k)
     u8 *retry = a->p;
     for (int r = H_RCX; !x->bits64 && r <= H_RDI; r = r == H_RCX ? H_RSI : r + 1)
         e_mov_rr(a, false, r, r); /* nobody can see upper halves */
-    e_gs_test(a, offsetof(struct cpu, flsys), FL_DF);
-    cold_add(x, e_jcc(a, CC_NE), COLD_SLOW, k, 0);
+    mem_rep_allowed(x, k);
     E(a, 0x48, 0x81, 0xf9); /* cmp rcx, REP_MOST: nobody waits long */
     e4(a, REP_MOST);
     cold_add(x, e_jcc(a, CC_A), COLD_SLOW, k, 0);
-    rep_count(x, k, movs, scale);
-    if (site) {
-        u32 from = movs ? rep_pointer(x, k, H_RSI, false, retry) : 0;
-        u32 to = rep_pointer(x, k, H_RDI, true, retry);
-        if (movs)
-            e_gs(a, true, OP_LOAD, S1, site_field(add, from));
-        e_gs(a, true, OP_LOAD, S2, site_field(add, to));
-    } else {
-        if (movs) {
-            rep_look_up(x, k, H_RSI, false);
-            e_frame(a, true, OP_STORE, S1, FRAME_SCRATCH);
-        }
-        rep_look_up(x, k, H_RDI, true);
-        e_mov_rr(a, true, S2, S1);
-        if (movs)
-            e_frame(a, true, OP_LOAD, S1, FRAME_SCRATCH);
-    }
+    mem_rep_count(x, k, movs, scale);
+    mem_rep_pointers(x, k, movs, true, retry);
     e_frame(a, true, OP_LOAD, H_RCX, FRAME_COUNT);
     if (movs)
         e_rr(a, true, 0x01, S1, H_RSI);

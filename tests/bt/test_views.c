@@ -12,7 +12,7 @@
 GUEST(work, 64)
 "mov $40000, %ebp\n xor %eax, %eax\n mov $OUT + 64, %ebx\n mov $OUT + 1024, %esi\n"
     "woagain: add %rbp, %rax\n imul $0x10003, %rax, %rax\n push %rax\n call wof\n pop %rdx\n"
-    "xor %rdx, (%rbx)\n bt $3, %edx\n adc $0, %rax\n lods (%rsi), %al\n sub $1, %rsi\n"
+    "xor %rdx, (%rbx)\n bt $3, %edx\n adc $0, %rax\n lods (%rsi), %al\n lahf\n sub $1, %rsi\n"
     "test $0xff, %ebp\n jnz wo1\n mov %ebp, wof + 1(%rip)\n str %ecx\n add %ecx, 8(%rbx)\n"
     "wo1: movq %rax, %xmm0\n paddq %xmm0, %xmm1\n dec %ebp\n jnz woagain\n mov %rax, OUT\n"
     "movq %xmm1, OUT + 8\n jmp woend\n"
