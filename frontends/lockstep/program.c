@@ -12,6 +12,7 @@
 #include <string.h>
 
 enum { PAGE_P = 1, PAGE_W = 2, PAGE_U = 4 };
+enum { SOME_LIMIT = 0x77f0 }; /* about where segments end, in setups with all kinds of them */
 
 u64 random_next(u64 *s)
 {
@@ -127,6 +128,8 @@ static u64 data_address(struct maker *m)
         off = 0xfff0 | (r & 15); /* on to the page that is read only */
     if ((r >> 32 & 63) == 0 && m->bits != 16)
         off = 0x10ff0 | (r & 15); /* ... and out of the data */
+    if ((r >> 38 & 7) == 0 && (m->p->setup == SETUP_SEGS || m->p->setup == SETUP_SEGS16))
+        off = SOME_LIMIT - 4 + (r & 15);
     return data_start(m->p->setup) + off;
 }
 
@@ -463,10 +466,10 @@ static struct cpu_seg_state any_segment(enum setup setup, int k, u64 r)
     case 0:
     case 1:
     case 2:
-        return segment(0x23, base, 0x7000 + (u32)(r >> 24 & 0x7fff), db | 0xf3);
+        return segment(0x23, base, SOME_LIMIT + (u32)(r >> 24 & 15), db | 0xf3);
     case 3:
-    case 4:
-        return segment(0x23, base, (u32)(r >> 24 & 0x7fff), db | 0xf7); /* expand-down */
+    case 4: /* expand-down */
+        return segment(0x23, base, SOME_LIMIT + (u32)(r >> 24 & 15), db | 0xf7);
     case 5:
         if (k != CPU_SEG_SS)
             return segment(0x23, base, limit, db | 0xf1); /* read only */
@@ -542,8 +545,10 @@ void program_state(const struct program *p, struct cpu_regs *r, u8 *data)
     r->cr0 = 0x80050033;
     r->cr3 = AT_TABLES;
     r->cpl = 3;
-    if (p->setup == SETUP_V86)
-        r->rflags |= 0x23000;
+    if (p->setup == SETUP_V86) { /* IOPL 3, or 0 */
+        x = p->state;
+        r->rflags |= random_next(&x) & 7 ? 0x23000 : 0x20000;
+    }
     if (p->setup == SETUP_LONG || p->setup == SETUP_COMPAT) {
         r->cr4 |= 0x10020;
         r->efer = 0xd00;

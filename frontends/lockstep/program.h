@@ -34,7 +34,7 @@ enum setup {
     SETUP_PROT_ODD, /* the same with segments that are not flat */
     SETUP_REAL,
     SETUP_PROT16, /* 16-bit protected mode, paging, CPL 3 */
-    SETUP_V86,    /* IOPL 3 */
+    SETUP_V86,    /* mostly IOPL 3 */
     SETUP_SEGS,   /* 32-bit and 16-bit protected mode, CPL 3: segments of all kinds and limits, */
     SETUP_SEGS16, /* stacks of the other size */
     SETUPS

@@ -199,16 +199,44 @@ Test(segments, real_bases)
     vm_free(g.vm);
 }
 
+/* Other code at the same offset of other segments: where jumps led is remembered for each. */
+GUEST(real_rips, 16)
+REAL("real_rips", "ri")
+"mov $300, %bp\n xor %bx, %bx\n mov $1, %ax\n"
+    "riagain: lcall $0x2000, $(rir - real_rips)\n lcall $0x2004, $(rir - real_rips)\n"
+    "lcall $0x2008, $(rir - real_rips)\n"
+    "dec %bp\n jnz riagain\n mov %bx, %es:0\n mov %ax, %es:8\n jmp ridone\n"
+    ".balign 64\n"
+    "rir: .set rin, 0\n .rept 3\n call 1f\n mov $(rir - real_rips + 32), %si\n call *%si\n lret\n"
+    "1: add %ax, %bx\n ret\n .balign 32\n"
+    "rol $1, %ax\n add $rin, %bx\n ret\n .set rin, rin + 100\n .balign 64\n .endr\n"
+    "ridone: nop\n" GUEST_END(real_rips);
+
+Test(segments, real_rips)
+{
+    struct guest g = RUN_ALL(real_rips, 16);
+    u16 ax = 1, bx = 0;
+    for (int k = 0; k < 900; k++) {
+        bx = (u16)(bx + ax + 100 * (k % 3));
+        ax = (u16)(ax << 1 | ax >> 15);
+    }
+    cr_expect_eq(guest_out(&g, 0), bx);
+    cr_expect_eq(guest_out(&g, 1), ax);
+    vm_free(g.vm);
+}
+
 /* ---- protected mode -------------------------------------------------------------------------- */
-/* Selectors: 8 and 10h flat, 18h and 20h code at ORG to its end and to `cut`, 28h data of 1000h
- * bytes at OUT + 5000h, 30h expand-down above 7FFFh, 38h 16-bit code at ORG, 40h a 16-bit stack.
+/* Selectors: 8 and 10h flat, 18h and 20h code at ORG to its end and to `cut`, 28h data of F80h
+ * bytes at OUT + 5000h, 30h expand-down above 7FFFh, 38h 16-bit code at ORG, 40h a 16-bit stack,
+ * 48h code from ORG - 10000h on.
  * The handler logs, goes back to flat segments and on at RESUME. */
 #define PROTECTED(p, cut)                                                                          \
     "jmp 2f\n.balign 8\n"                                                                          \
     "1: .quad 0, 0x00cf9b000000ffff, 0x00cf93000000ffff, 0x00409b200000ffff\n"                     \
     ".word " cut " - " p " - 1, 0\n.byte 0x20, 0x9b, 0x40, 0\n"                                    \
-    ".quad 0x0040930150000fff, 0x00c0970000000007, 0x00009b200000ffff, 0x000093040000ffff\n"       \
-    "2: movw $71, 0x9000\n movl $(1b - " p " + ORG), 0x9002\n lgdt 0x9000\n"                       \
+    ".quad 0x0040930150000f7f, 0x00c0970000000007, 0x00009b200000ffff, 0x000093040000ffff, "       \
+    "0x004f9b1f0000ffff\n"                                                                         \
+    "2: movw $79, 0x9000\n movl $(1b - " p " + ORG), 0x9002\n lgdt 0x9000\n"                       \
     "mov $0x10, %eax\n mov %eax, %ds\n mov %eax, %es\n mov %eax, %ss\n mov $0x180000, %esp\n"      \
     "mov $(4f - " p " + ORG), %eax\n mov %ax, 0x8068\n mov %ax, 0x8060\n shr $16, %eax\n"          \
     "mov %ax, 0x806e\n mov %ax, 0x8066\n movl $0x8e000000, %eax\n movw $8, 0x806a\n"               \
@@ -219,24 +247,28 @@ Test(segments, real_bases)
     "mov %eax, LOG+24(%ebx)\n pop %eax\n pop %eax\n mov %eax, LOG+32(%ebx)\n mov $0x10, %ax\n"     \
     "mov %ax, %es\n mov %ax, %fs\n mov %ax, %ss\n mov $0x180000, %esp\n jmp *RESUME\n3:\n"
 
-/* A code segment with the same base and a smaller limit: blocks behind it are not run, whatever was
- * linked. */
+/* A code segment with the same base and a smaller limit: blocks behind it are not run, whatever
+ * was linked. */
 GUEST(limits, 32)
-PROTECTED("limits", "licut")
-"mov $200, %ebp\n xor %esi, %esi\n"
-    "liagain: mov %ebp, %ecx\n lcall $0x18, $(lir - limits)\n mov %ebp, %ecx\n"
-    "lcall $0x18, $(lir - limits)\n"
-    "movl $(li1 - limits + ORG), RESUME\n mov %ebp, %ecx\n lcall $0x20, $(lir - limits)\n hlt\n"
-    "li1: movl $(li2 - limits + ORG), RESUME\n mov $3, %ecx\n lcall $0x20, $(lis - limits)\n hlt\n"
-    "li2: movl $(li3 - limits + ORG), RESUME\n lcall $0x20, $(lit - limits)\n hlt\n"
-    "li3: dec %ebp\n jnz liagain\n mov %esi, OUT\n jmp lidone\n"
-    ".balign 64\n"
-    "lir: add %ecx, %esi\n test $1, %ecx\n jmp lifar\n"
-    "lis: add %ecx, %esi\n mov $(lifar - limits), %edx\n call *%edx\n hlt\n"
-    "lit: inc %esi\n inc %esi\n mov %esi, %eax\n"
-    "licut: inc %esi\n inc %esi\n"
-    "lifar: rol $1, %esi\n lret\n"
-    "lidone: nop\n" GUEST_END(limits);
+PROTECTED(
+    "limits",
+    "licut") "mov $200, %ebp\n xor %esi, %esi\n"
+             "liagain: mov %ebp, %ecx\n lcall $0x18, $(lir - limits)\n mov %ebp, %ecx\n"
+             "lcall $0x18, $(lir - limits)\n"
+             "movl $(li1 - limits + ORG), RESUME\n mov %ebp, %ecx\n lcall $0x20, $(lir - "
+             "limits)\n hlt\n"
+             "li1: movl $(li2 - limits + ORG), RESUME\n mov $3, %ecx\n lcall $0x20, $(lis - "
+             "limits)\n hlt\n"
+             "li2: mov %ebp, %ecx\n lcall $0x18, $(lis - limits)\n movl $(li3 - limits + ORG), "
+             "RESUME\n lcall $0x20, $(lit - limits)\n hlt\n"
+             "li3: dec %ebp\n jnz liagain\n mov %esi, OUT\n jmp lidone\n"
+             ".balign 64\n"
+             "lir: add %ecx, %esi\n test $1, %ecx\n jmp lifar\n"
+             "lis: add %ecx, %esi\n mov $(lifar - limits), %edx\n jmp *%edx\n"
+             "lit: inc %esi\n inc %esi\n mov %esi, %eax\n"
+             "licut: inc %esi\n inc %esi\n"
+             "lifar: rol $1, %esi\n lret\n"
+             "lidone: nop\n" GUEST_END(limits);
 
 Test(segments, limits_of_code)
 {
@@ -254,10 +286,11 @@ PROTECTED("kinds", "kicut")
 ".macro stops op:vararg\n movl $(ki\\@ - kinds + ORG), RESUME\n \\op\n hlt\n ki\\@: mov $0x28, "
     "%eax\n"
     "mov %eax, %es\n mov $0x30, %eax\n mov %eax, %fs\n.endm\n"
+    "movw $0xcb46, kit16 - kinds + 0x1f0000\n" /* inc %esi; lret */
     "mov $200, %ebp\n xor %esi, %esi\n mov $0x28, %eax\n mov %eax, %es\n mov $0x30, %eax\n"
     "mov %eax, %fs\n"
-    "kiagain: mov %ebp, %es:0xffc\n add %es:0xffc, %esi\n add %es:0xfff, %al\n"
-    "stops mov %es:0xffd, %edx\n stops incw %es:0xfff\n stops movb $1, %es:0x1000\n"
+    "kiagain: mov %ebp, %es:0xf7c\n add %es:0xf7c, %esi\n add %es:0xf7f, %al\n"
+    "stops mov %es:0xf7d, %edx\n stops incw %es:0xf7f\n stops movb $1, %es:0xf80\n"
     "mov $-1, %ebx\n stops mov %es:(%ebx), %dx\n"
     "mov %ebp, %fs:0x8000\n add %fs:0x8000, %esi\n stops mov %fs:0x7fff, %edx\n"
     "xor %eax, %eax\n mov %eax, %fs\n stops mov %fs:0x8000, %edx\n"
@@ -267,19 +300,22 @@ PROTECTED("kinds", "kicut")
     "add %esp, %esi\n rol $1, %esi\n mov %ebp, %ecx\n mov $0xffff0000, %ebp\n movl $5, %ss:(0)\n"
     "leave\n add %esp, %esi\n add %ebp, %esi\n mov %ecx, %ebp\n mov $0x10, %eax\n mov %eax, %ss\n"
     "mov $0x180000, %esp\n lcall $0x38, $(kiw - kinds)\n"
+    "stops lcall $0x38, $(kiv - kinds)\n lcall $0x48, $(kit - kinds + 0x10000)\n"
     "dec %ebp\n jnz kiagain\n mov %esi, OUT\n jmp kidone\n"
     "kif: add %esp, %esi\n ret\n"
+    "kit: .byte 0x66, 0xeb, 0\n kit16: hlt\n" /* on to the instruction whose RIP has 16 bits */
     ".code16\n"
     "kiw: push %bp\n push %ebp\n add %ebp, %esi\n call kiwf\n mov 2(%esp), %ax\n"
     "add %ax, %si\n pop %ebp\n pop %bp\n lretl\n"
     "kiwf: inc %si\n mov %sp, %bx\n ret\n"
+    "kiv: incw %es:0xf7e\n mov %es:0xf7d, %ecx\n hlt\n"
     ".code32\n"
     "kicut: nop\n kidone: nop\n.purgem stops\n" GUEST_END(kinds);
 
 Test(segments, kinds_of_data)
 {
     struct guest g = RUN_ALL(kinds, 32);
-    cr_expect_eq(guest_traps(&g), 7 * 200);
+    cr_expect_eq(guest_traps(&g), 8 * 200);
     cr_expect_gt(guest_count(&g, "insns copied"), 20);
     vm_free(g.vm);
 }
