@@ -250,25 +250,24 @@ Test(segments, real_rips)
 /* A code segment with the same base and a smaller limit: blocks behind it are not run, whatever
  * was linked. */
 GUEST(limits, 32)
-PROTECTED(
-    "limits",
-    "licut") "mov $200, %ebp\n xor %esi, %esi\n"
-             "liagain: mov %ebp, %ecx\n lcall $0x18, $(lir - limits)\n mov %ebp, %ecx\n"
-             "lcall $0x18, $(lir - limits)\n"
-             "movl $(li1 - limits + ORG), RESUME\n mov %ebp, %ecx\n lcall $0x20, $(lir - "
-             "limits)\n hlt\n"
-             "li1: movl $(li2 - limits + ORG), RESUME\n mov $3, %ecx\n lcall $0x20, $(lis - "
-             "limits)\n hlt\n"
-             "li2: mov %ebp, %ecx\n lcall $0x18, $(lis - limits)\n movl $(li3 - limits + ORG), "
-             "RESUME\n lcall $0x20, $(lit - limits)\n hlt\n"
-             "li3: dec %ebp\n jnz liagain\n mov %esi, OUT\n jmp lidone\n"
-             ".balign 64\n"
-             "lir: add %ecx, %esi\n test $1, %ecx\n jmp lifar\n"
-             "lis: add %ecx, %esi\n mov $(lifar - limits), %edx\n jmp *%edx\n"
-             "lit: inc %esi\n inc %esi\n mov %esi, %eax\n"
-             "licut: inc %esi\n inc %esi\n"
-             "lifar: rol $1, %esi\n lret\n"
-             "lidone: nop\n" GUEST_END(limits);
+PROTECTED("limits", "licut")
+"mov $200, %ebp\n xor %esi, %esi\n"
+    "liagain: mov %ebp, %ecx\n lcall $0x18, $(lir - limits)\n mov %ebp, %ecx\n"
+    "lcall $0x18, $(lir - limits)\n"
+    "movl $(li1 - limits + ORG), RESUME\n mov %ebp, %ecx\n lcall $0x20, $(lir - "
+    "limits)\n hlt\n"
+    "li1: movl $(li2 - limits + ORG), RESUME\n mov $3, %ecx\n lcall $0x20, $(lis - "
+    "limits)\n hlt\n"
+    "li2: mov %ebp, %ecx\n lcall $0x18, $(lis - limits)\n movl $(li3 - limits + ORG), "
+    "RESUME\n lcall $0x20, $(lit - limits)\n hlt\n"
+    "li3: dec %ebp\n jnz liagain\n mov %esi, OUT\n jmp lidone\n"
+    ".balign 64\n"
+    "lir: add %ecx, %esi\n test $1, %ecx\n jmp lifar\n"
+    "lis: add %ecx, %esi\n mov $(lifar - limits), %edx\n jmp *%edx\n"
+    "lit: inc %esi\n inc %esi\n mov %esi, %eax\n"
+    "licut: inc %esi\n inc %esi\n"
+    "lifar: rol $1, %esi\n lret\n"
+    "lidone: nop\n" GUEST_END(limits);
 
 Test(segments, limits_of_code)
 {
