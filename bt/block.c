@@ -280,12 +280,23 @@ static bool emit_branch(struct xl *x, int k)
 
 /* ---- the block --------------------------------------------------------------------------------
  */
+const u8 *bytes_of_block(const struct cpu *cpu, const struct block *b, u8 *across)
+{
+    const u8 *p = cpu->ram->base + b->page[0]->off + (b->phys & ~PAGE_MASK);
+    if (!b->cross)
+        return p;
+    u32 first = (u32)(PAGE_SIZE - (b->phys & ~PAGE_MASK));
+    memcpy(across, p, first);
+    memcpy(across + first, cpu->ram->base + b->page[1]->off, 15 - first);
+    return across;
+}
+
 static bool decode(struct xl *x, int k)
 {
     const struct insn *i = &x->b->insn[k];
     const ZydisDecoder *dec =
         (const ZydisDecoder *)x->cpu->blocks->decoders + (x->b->key & KEY_DMODE);
-    x->bytes = x->cpu->ram->base + x->b->page[0]->off + (x->b->phys & ~PAGE_MASK) + i->off;
+    x->bytes = bytes_of_block(x->cpu, x->b, x->across) + i->off;
     return ZYAN_SUCCESS(decode_full(dec, x->bytes, i->len, &x->d, x->ops)) && x->d.length == i->len;
 }
 
@@ -522,7 +533,9 @@ static bool fits(const struct cpu *cpu, const struct block *b)
 {
     if (bt_segmented(b->key) && !cpu_has(cpu, FEAT_I386))
         return false; /* whose instructions are not the host's in every way */
-    if (b->cross || !b->page[0] || b->cost == BLOCK_DEAD)
+    if (!b->page[0] || b->cost == BLOCK_DEAD)
+        return false;
+    if (b->cross && (!b->page[1] || bt_segmented(b->key)))
         return false;
     return true;
 }

@@ -266,6 +266,7 @@ struct xl {
     struct seg cs;  /* base and limit of the code segment it is for */
     u64 salt;       /* code_salt() of the block */
     const u8 *bytes;
+    u8 across[15]; /* of an instruction on two pages */
     ZydisDecodedInstruction d;
     ZydisDecodedOperand ops[ZYDIS_MAX_OPERAND_COUNT];
     struct flag_state fl;
@@ -307,6 +308,8 @@ struct xl {
 
 /* ---- block.c ---- */
 run_fn *bt_translate(struct cpu *cpu, struct block *b);
+/* The block's code; put together in `across` (15 bytes) if its instruction is on two pages. */
+const u8 *bytes_of_block(const struct cpu *cpu, const struct block *b, u8 *across);
 /* The same once more, after something was learned about it, with b->super and b->probe as they are
  * now: who comes to the old code is led to the new. Nothing of b's translation may be running.
  * False: it is as it was. */

@@ -256,7 +256,7 @@ struct next bt_edge(struct cpu *c, struct block *b, u32 n)
     }
     if (to->hot && hot_here(c, to, lin) && to->cost != BLOCK_DEAD) {
         if (!t->cfg.unlinked) {
-            if (((lin ^ b->hot_lin) & PAGE_MASK) == 0)
+            if (((lin ^ b->hot_lin) & PAGE_MASK) == 0 && !to->cross)
                 patch(t, e, to, to->hot);
             else
                 link_across(t, e, to, j->gen, j->global);

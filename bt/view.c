@@ -125,8 +125,9 @@ static void keep(struct xl *x, const u8 *start)
         return;
     }
     drop(v);
-    v->guest = copy(x->cpu->ram->base + b->page[0]->off + ((b->phys + low - x->lin) & ~PAGE_MASK),
-                    high - low);
+    u8 across[15];
+    const u8 *bytes = bytes_of_block(x->cpu, b, across);
+    v->guest = copy(bytes + (i64)(low - x->lin), high - low);
     v->code = copy(start, code_bytes);
     v->marks = copy(v->now, v->n * sizeof(*v->now));
     if (!v->guest || !v->code || !v->marks) {

@@ -346,7 +346,7 @@ static struct block *build(struct cpu *cpu, gla lin, const struct itlb_entry *pa
     if (cpu->tracer || stop) {
         b->first = b->insn[0].run;
         b->insn[0].run = stop ? run_break : run_traced;
-    } else if (cpu->engine && !once && !second && first.ram && off) {
+    } else if (cpu->engine && !once && first.ram && (!second || second->ram == cpu->ram) && off) {
         b->first = b->insn[0].run;
         b->insn[0].run = run_counted;
     }
@@ -359,7 +359,7 @@ static struct block *build(struct cpu *cpu, gla lin, const struct itlb_entry *pa
     s->self = b;
     s->off = (u16)off;
     cpu->n_blocks++;
-    b->cross = second != NULL || (once && first.host); /* neither goes by the jump cache */
+    b->cross = second != NULL || (once && first.host); /* the latter never in the jump cache */
     b->phys2 = second ? second->phys : 0;
     b->device = !first.host || (second && !second->host);
     if (once || (second && !cacheable(cpu, second)))
@@ -450,7 +450,7 @@ struct block *block_lookup(struct cpu *cpu)
     gpa phys = page->phys | (lin & ~PAGE_MASK);
     struct block *b = j->block;
     if (b && j->lin == lin && j->key == cpu->key && b->phys == phys && hot_here(cpu, b, lin) &&
-        b->cost != BLOCK_DEAD) { /* only the translation had to be asked again */
+        !b->cross && b->cost != BLOCK_DEAD) { /* only the translation had to be asked again */
         j->gen = page->gen;
         j->global = page->global;
         return b;
@@ -464,9 +464,16 @@ struct block *block_lookup(struct cpu *cpu)
             forget_block(cpu, b);
             b = NULL;
         }
-        if (b)
-            return b;
-        return build(cpu, lin, &first);
+        if (!b)
+            return build(cpu, lin, &first);
+        /* good while both translations are */
+        u32 global = first.global && second->global;
+        *j = (struct jc_entry){.lin = lin,
+                               .key = cpu->key,
+                               .gen = cpu->mmu.gens[global],
+                               .block = b,
+                               .global = global};
+        return b;
     }
     if (!b) {
         b = build(cpu, lin, page);

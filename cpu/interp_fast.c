@@ -350,7 +350,8 @@ static noinline const struct insn *link_slow(struct cpu *c, struct sentinel *s, 
     if (e->lin != lin || e->key != c->key || e->gen != c->mmu.gens[e->global])
         return NULL;
     /* Within the page that is running the mapping cannot have changed under the link. */
-    if (!((lin ^ c->gpr[GPR_BLOCK]) & PAGE_MASK) && e->block->cost != BLOCK_DEAD && !s->self->cross)
+    if (!((lin ^ c->gpr[GPR_BLOCK]) & PAGE_MASK) && e->block->cost != BLOCK_DEAD &&
+        !s->self->cross && !e->block->cross)
         s->link[which] = e->block;
     return block_enter(c, e->block);
 }

@@ -4,8 +4,8 @@
  * You are here: private to cpu/decode.c, blocks.c, interp.c and interp_fast.c (and bt/).
  *
  * A block is straight-line code found at a guest-physical address under a block key. It never
- * crosses a page, except that a block of one instruction may (then it is found through the hash
- * only, and its second page is compared at every entry). After the last instruction stands a
+ * crosses a page, except that a block of one instruction may: nothing links to it without asking
+ * whether the translations of both pages still are what they were. After the last instruction stands a
  * sentinel: it is dispatched when the block falls through, and keeps the links to the blocks that
  * follow within the same page. Blocks are position-independent: RIP is base + offset.
  *
