@@ -5,9 +5,9 @@
  *
  * A block is straight-line code found at a guest-physical address under a block key. It never
  * crosses a page, except that a block of one instruction may: nothing links to it without asking
- * whether the translations of both pages still are what they were. After the last instruction stands a
- * sentinel: it is dispatched when the block falls through, and keeps the links to the blocks that
- * follow within the same page. Blocks are position-independent: RIP is base + offset.
+ * whether the translations of both pages still are what they were. After the last instruction
+ * stands a sentinel: it is dispatched when the block falls through, and keeps the links to the
+ * blocks that follow within the same page. Blocks are position-independent: RIP is base + offset.
  *
  * A dead block (its bytes were written, or the cache was flushed) costs too much to be entered; if
  * it is the running one, its instructions' run pointers become run_dead too. It is never freed
