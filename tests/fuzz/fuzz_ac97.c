@@ -6,39 +6,14 @@
  * page. After each operation: indices in range, the pin as the registers say.
  */
 #include "tests/devices/pci_rig.h"
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/fuzz_in.h"
 #include "devices/ac97_priv.h"
 #include "machine/mixer.h"
 
 enum { DEVFN = PCI_DEVFN(3, 0), NAM = 0x1000, NABM = 0x1400, LIST = 0x1000, OPS = 300 };
 
-struct in {
-    const u8 *p;
-    size_t left;
-};
-
-static u32 take(struct in *in, int bytes)
-{
-    u32 v = 0;
-    for (int k = 0; k < bytes && in->left; k++, in->left--)
-        v |= (u32)*in->p++ << 8 * k;
-    return v;
-}
-
 static void play(struct audio_sink *s, const i16 *frames, size_t n)
 {
-}
-
-static void poison(struct device *d, struct in *in)
-{
-    for (const struct field *f = d->ops->state; f && f->name; f++) {
-        u8 *p = (u8 *)d + f->offset;
-        for (size_t k = 0; f->type != FIELD_TIMER && k < (size_t)f->size * f->count && in->left;
-             k++)
-            p[k] = f->type == FIELD_BOOL ? take(in, 1) & 1 : (u8)take(in, 1);
-    }
-    if (!d->ops->loaded(d))
-        device_reset(d);
 }
 
 static void places(struct pci_rig *p)
@@ -100,8 +75,8 @@ static void operate(struct in *in, struct pci_rig *p, struct device *d)
     default:
         if (b)
             places(p);
-        else
-            poison(d, in);
+        else if (!poison(d, in))
+            device_reset(d);
         break;
     }
 }

@@ -6,24 +6,11 @@
  * registers say.
  */
 #include "tests/devices/net_rig.h"
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/fuzz_in.h"
 #include "devices/e1000.h"
 #include "devices/e1000_priv.h"
 
 enum { BAR = 0x10000000, DEVFN = PCI_DEVFN(3, 0), PLAYGROUND = 65536, OPS = 256 };
-
-struct in {
-    const u8 *p;
-    size_t left;
-};
-
-static u32 take(struct in *in, int bytes)
-{
-    u32 v = 0;
-    for (int k = 0; k < bytes && in->left; k++, in->left--)
-        v |= (u32)*in->p++ << 8 * k;
-    return v;
-}
 
 /* The registers that matter, so that they are hit often. */
 static const u16 regs[] = {R_CTRL,  R_EECD,   R_EERD,  R_MDIC,  R_ICR,    R_ITR,   R_ICS,

@@ -11,7 +11,7 @@
 
 #include "pv/kvm.h"
 #include "pv/trv.h"
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/fuzz_in.h"
 
 enum { KINDS = 8, OPS = 64, DISK = 40 * 512 };
 
@@ -59,40 +59,27 @@ static void world_new(struct world *w, bool kvm)
 }
 
 /* ---- the bytes ------------------------------------------------------------------------------ */
-struct input {
-    const u8 *p;
-    size_t n;
-};
-
-static u64 take(struct input *in, size_t n)
-{
-    u64 v = 0;
-    for (size_t k = 0; k < n && in->n; k++, in->p++, in->n--)
-        v |= (u64)*in->p << 8 * k;
-    return v;
-}
-
 /* An address or a number: near RAM's ends, small, or anything. */
-static u64 number(struct input *in)
+static u64 number(struct in *in)
 {
-    u8 how = (u8)take(in, 1);
+    u8 how = (u8)take64(in, 1);
     switch (how & 7) {
     case 0:
-        return take(in, 1);
+        return take64(in, 1);
     case 1:
-        return RIG_PAGE + take(in, 2);
+        return RIG_PAGE + take64(in, 2);
     case 2:
-        return RIG_RAM - take(in, 1);
+        return RIG_RAM - take64(in, 1);
     case 3:
-        return 0xffffffff - take(in, 1);
+        return 0xffffffff - take64(in, 1);
     case 4:
-        return ~0ull - take(in, 1);
+        return ~0ull - take64(in, 1);
     case 5:
-        return (RIG_PAGE + (take(in, 1) << 6)) | 1;
+        return (RIG_PAGE + (take64(in, 1) << 6)) | 1;
     case 6:
-        return take(in, 4);
+        return take64(in, 4);
     default:
-        return take(in, 8);
+        return take64(in, 8);
     }
 }
 
@@ -110,10 +97,10 @@ static void check_answer(struct world *w)
     }
 }
 
-static void hypercall(struct world *w, struct input *in)
+static void hypercall(struct world *w, struct in *in)
 {
     struct cpu *c = w->r.cpu;
-    u64 nr = take(in, 1), keep = c->gpr[RDI], cpl = take(in, 1);
+    u64 nr = take64(in, 1), keep = c->gpr[RDI], cpl = take64(in, 1);
     nr = nr == 255 ? number(in) : nr & 31;
     c->gpr[RAX] = nr;
     c->gpr[RBX] = number(in);
@@ -129,12 +116,12 @@ static void hypercall(struct world *w, struct input *in)
     c->cpl = 0;
 }
 
-static void msr(struct world *w, struct input *in, bool write)
+static void msr(struct world *w, struct in *in, bool write)
 {
     static const u32 some[] = {0x11,       0x12,       0x4b564d00, 0x4b564d01, 0x4b564d02,
                                0x4b564d03, 0x4b564d04, 0x4b564d05, 0x10,       0x1b,
                                0x80b,      0x80f,      0x830,      0x3b,       0x4b564d06};
-    u32 n = some[take(in, 1) % ARRAY_LEN(some)];
+    u32 n = some[take64(in, 1) % ARRAY_LEN(some)];
     u64 v;
     if (write)
         rig_wrmsr(&w->r, n, number(in));
@@ -142,22 +129,22 @@ static void msr(struct world *w, struct input *in, bool write)
         rig_rdmsr(&w->r, n, &v);
 }
 
-static void poke(struct world *w, struct input *in)
+static void poke(struct world *w, struct in *in)
 {
-    u64 at = (RIG_PAGE + take(in, 2)) & (RIG_RAM - 1), n = take(in, 1) & 31;
+    u64 at = (RIG_PAGE + take64(in, 2)) & (RIG_RAM - 1), n = take64(in, 1) & 31;
     for (u64 k = 0; k < n; k++) {
         u64 to = (at + k) & (RIG_RAM - 1);
         if (to < RIG_PAGE)
             continue;
-        w->r.ram->base[to] = (u8)take(in, 1);
+        w->r.ram->base[to] = (u8)take64(in, 1);
         ram_note_write(w->r.ram, to, 1);
     }
 }
 
-static void interrupt(struct world *w, struct input *in)
+static void interrupt(struct world *w, struct in *in)
 {
     struct cpu *c = w->r.cpu;
-    u8 vector = (u8)take(in, 1), how = (u8)take(in, 1);
+    u8 vector = (u8)take64(in, 1), how = (u8)take64(in, 1);
     cpu_apic_message(c, 0, false, 0, vector, how & 1);
     if (how & 2) {
         c->gpr[RSP] = 0x7000;
@@ -167,10 +154,10 @@ static void interrupt(struct world *w, struct input *in)
     }
 }
 
-static void operation(struct world *w, struct input *in)
+static void operation(struct world *w, struct in *in)
 {
     u8 how;
-    switch (take(in, 1) % KINDS) {
+    switch (take64(in, 1) % KINDS) {
     case 0:
     case 1:
         hypercall(w, in);
@@ -185,14 +172,14 @@ static void operation(struct world *w, struct input *in)
         poke(w, in);
         break;
     case 5:
-        w->stolen += take(in, 4);
-        clock_advance(w->r.clk, take(in, 4));
+        w->stolen += take64(in, 4);
+        clock_advance(w->r.clk, take64(in, 4));
         break;
     case 6:
         interrupt(w, in);
         break;
     default:
-        how = (u8)take(in, 1);
+        how = (u8)take64(in, 1);
         if (w->kvm && how & 1)
             kvm_sleep(w->dev);
         else if (w->kvm && how & 2)
@@ -206,8 +193,8 @@ static void operation(struct world *w, struct input *in)
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
     static struct world *worlds[2];
-    struct input in = {data, size};
-    u8 setup = (u8)take(&in, 1);
+    struct in in = {data, size};
+    u8 setup = (u8)take64(&in, 1);
     struct world **w = &worlds[setup & 1];
     if (!*w) {
         *w = calloc(1, sizeof(**w));
@@ -223,7 +210,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     device_reset((*w)->dev);
     memset((*w)->r.ram->base + RIG_PAGE, 0, 0x4000);
     (*w)->disk->readonly = setup & 2;
-    for (int k = 0; k < OPS && in.n; k++) {
+    for (int k = 0; k < OPS && in.left; k++) {
         /* an INIT or NMI that the guest sent itself would come instead of the instruction */
         c->pending &= PEND_INTR;
         c->halted = false;

@@ -7,7 +7,7 @@
  * clock says.
  */
 #include "tests/devices/rig.h"
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/fuzz_in.h"
 #include "bus/backend.h"
 #include "bus/ram.h"
 #include "devices/i8237.h"
@@ -17,19 +17,6 @@
 #include "machine/mixer.h"
 
 enum { BASE = 0x220, MPU = 0x330, OPS = 300 };
-
-struct in {
-    const u8 *p;
-    size_t left;
-};
-
-static u32 take(struct in *in, int bytes)
-{
-    u32 v = 0;
-    for (int k = 0; k < bytes && in->left; k++, in->left--)
-        v |= (u32)*in->p++ << 8 * k;
-    return v;
-}
 
 struct card {
     struct rig r;
@@ -73,17 +60,6 @@ static void usual_dma(struct card *c)
                                 {0xc6, 0},    {0xd4, 1}};
     for (size_t k = 0; k < ARRAY_LEN(set); k++)
         out8(&c->r, set[k][0], set[k][1]);
-}
-
-static void poison(struct device *d, struct in *in)
-{
-    for (const struct field *f = d->ops->state; f && f->name; f++) {
-        u8 *p = (u8 *)d + f->offset;
-        for (size_t k = 0; f->type != FIELD_TIMER && k < (size_t)f->size * f->count && in->left;
-             k++)
-            p[k] = f->type == FIELD_BOOL ? take(in, 1) & 1 : (u8)take(in, 1);
-    }
-    d->ops->loaded(d);
 }
 
 static void operate(struct in *in, struct card *c)

@@ -6,24 +6,11 @@
  * The cable carries more than the usual, and the driver may ask how much.
  */
 #include "tests/devices/net_rig.h"
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/fuzz_in.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/virtio.h"
 
 enum { PLAYGROUND = 65536, OPS = 256, RING = 16, MTU = 9000 };
-
-struct in {
-    const u8 *p;
-    size_t left;
-};
-
-static u32 take(struct in *in, int bytes)
-{
-    u32 v = 0;
-    for (int k = 0; k < bytes && in->left; k++, in->left--)
-        v |= (u32)*in->p++ << 8 * k;
-    return v;
-}
 
 static u32 table(u32 q)
 {
