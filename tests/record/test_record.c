@@ -184,7 +184,9 @@ Test(session, engines_agree_with_the_processor)
         cr_expect(false, "%s", session_message(s, k));
     for (int e = 0; e < SESSION_ENGINES; e++)
         cr_expect_eq(t.failures[e], 0);
-    cr_expect(t.vectors > 50000 && t.dropped < t.vectors / 100, "%d vectors, %d left out",
+    /* more are left out where a sanitizer's memory is where some of their addresses lead */
+    int percent = host_shadow(1ull << 32) ? 3 : 1;
+    cr_expect(t.vectors > 50000 && t.dropped < t.vectors * percent / 100, "%d vectors, %d left out",
               t.vectors, t.dropped);
     for (int row = 1; row < insns_count(); row++) {
         struct insns_row r;
