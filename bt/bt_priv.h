@@ -112,6 +112,7 @@ struct bt {
     u8 *refill[2];       /* [write] */
     u8 *tlb_miss[2][6];  /* [write][log2 size] */
     u8 *find_target;
+    u8 *code_page;
     u32 next_site[2]; /* [write] */
     u8 *load_regs, *slow, *edge_exit, *event, *tail, *refuse, *vec_enter;
     u8 *seg_load[SEG_COUNT]; /* data segments; segload.c */
@@ -223,11 +224,15 @@ struct way_out {
     u8 align; /* 0, or size - 1 */
     u8 run;   /* COLD_RUN: how many pushes or pops */
     bool write;
-    bool operand; /* COLD_SLOW: the hot code goes on with the operand's value in S1 */
-    u16 site;     /* or NO_SITE: it looks into the TLB */
-    u32 key;      /* COLD_MISS: of the block that is looked for */
-    u64 target;   /* COLD_EDGE */
-    u8 *retry;    /* once the entry is filled; NULL: it does not */
+    bool operand;  /* COLD_SLOW: the hot code goes on with the operand's value in S1 */
+    u16 site;      /* or NO_SITE: it looks into the TLB */
+    u32 key;       /* COLD_MISS: of the block that is looked for */
+    u64 target;    /* COLD_EDGE */
+    u8 *retry;     /* once the entry is filled; NULL: it does not */
+    u8 *found;     /* where S1 is the host's address; NULL: nowhere */
+    bool relative; /* ... less that of the guest's: base + disp */
+    u8 base;
+    i32 disp;
     struct flag_state fl;
     struct x87_note x87;
 };
@@ -405,6 +410,7 @@ void make_segment_thunks(struct bt *t);
 /* MOV, POP: the block's last instruction. */
 bool emit_seg_move(struct xl *x, int k);
 bool emit_seg_pop(struct xl *x, int k);
+bool emit_far_pointer(struct xl *x, int k, int s); /* LDS and the like, where that is all */
 bool emit_verw(struct xl *x, int k);
 
 /* ---- constant.c ---- */

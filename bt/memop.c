@@ -114,6 +114,8 @@ static void look_up(struct xl *x, int k, u32 size, bool write, u8 what)
         w->write = write;
     }
     e_rm(a, true, OP_LOAD_ADD, S1, S2, (i32)offsetof(struct tlb_entry, host)); /* to the offset */
+    if (!a->full)
+        x->outs[x->n_cold - 1].found = a->p;
 }
 
 static size_t site_field(size_t field, u32 site)
@@ -163,6 +165,44 @@ static void compare(struct xl *x, int k, u32 site, const struct mem_use *u, u8 *
     }
 }
 
+/* S1: an address that the comparison has just let through; becomes the host's. */
+static void add_site(struct xl *x, u32 n)
+{
+    e_gs(x->a, true, OP_LOAD_ADD, S1, site_field(offsetof(struct site_cache, add), n));
+    if (!x->a->full)
+        x->outs[x->n_cold - 1].found = x->a->p;
+}
+
+/* S1: the address. A write beside the code of a page goes on where it is. */
+static void try_code_page(struct xl *x, const struct way_out *w)
+{
+    if (!w->write || !w->found)
+        return;
+    e_imm(x->a, S2, w->size);
+    e_patch(x->a, e_call(x->a), x->t->code_page);
+    if (!w->relative) {
+        e_patch(x->a, e_jcc(x->a, CC_NE), w->found);
+        return;
+    }
+    u8 *no = e_jcc(x->a, CC_E);
+    e_rr(x->a, true, 0x29, w->base, S1); /* sub */
+    e_lea(x->a, true, S1, S1, H_NONE, 0, -w->disp);
+    e_patch(x->a, e_jmp(x->a), w->found);
+    e_land(x->a, no);
+}
+
+/* After the load of S1 that follows the comparison: the host's address less base + disp. */
+static void found_relative(struct xl *x, int base, i32 disp)
+{
+    if (x->a->full || disp == INT32_MIN)
+        return;
+    struct way_out *w = &x->outs[x->n_cold - 1];
+    w->found = x->a->p;
+    w->relative = true;
+    w->base = (u8)base;
+    w->disp = disp;
+}
+
 void mem_miss(struct xl *x, const struct way_out *w)
 {
     struct asm_buf *a = x->a;
@@ -173,6 +213,7 @@ void mem_miss(struct xl *x, const struct way_out *w)
             log++;
         e_patch(a, e_call(a), x->t->tlb_miss[w->write][log]);
         e_patch(a, e_jcc(a, CC_NE), w->retry);
+        try_code_page(x, w);
         return;
     }
     if (w->align)
@@ -194,6 +235,10 @@ void mem_miss(struct xl *x, const struct way_out *w)
                                       : w->what == COLD_SLOW           ? FILL_COUNTED
                                                                        : FILL_USER]);
     e_patch(a, e_jcc(a, CC_E), w->retry);
+    if (w->write && w->found) {
+        e_mov_rr(a, true, S1, S2);
+        try_code_page(x, w);
+    }
     if (crosses)
         e_land(a, crosses);
 }
@@ -233,6 +278,7 @@ void mem_base(struct xl *x, int k, int base, i32 disp, u32 size, bool write, u8 
             e_mov_rr(a, true, S2, base);
         compare(x, k, site, &u, retry);
         e_gs(a, true, OP_LOAD, S1, site_field(offsetof(struct site_cache, add), site));
+        found_relative(x, base, disp);
         x->ref = (struct host_mem){.base = base, .index = S1, .disp = disp};
     }
     x->stack_op = false;
@@ -303,7 +349,7 @@ void mem_stack(struct xl *x, int k, int base, i32 d, u32 size, bool write, u8 wh
         u32 n = kernel ? kernel_site(write) : new_site(x, write);
         e_mov_rr(a, true, S2, S1);
         compare(x, k, n, &u, retry);
-        e_gs(a, true, OP_LOAD_ADD, S1, site_field(offsetof(struct site_cache, add), n));
+        add_site(x, n);
     } else {
         look_up(x, k, size, write, what);
     }
@@ -347,7 +393,7 @@ void mem_operand(struct xl *x, int k, const struct insn *i, const struct mem_use
     size_t add = site_field(offsetof(struct site_cache, add), n);
     if (!direct) {
         if (site)
-            e_gs(a, true, OP_LOAD_ADD, S1, add);
+            add_site(x, n);
         else
             look_up(x, k, u->size, u->write, u->what);
         x->ref = (struct host_mem){.base = S1, .index = H_NONE};
@@ -355,6 +401,7 @@ void mem_operand(struct xl *x, int k, const struct insn *i, const struct mem_use
     }
     e_gs(a, true, OP_LOAD, S1, add);
     if (hx == H_NONE) {
+        found_relative(x, hb, (i32)i->disp);
         x->ref = (struct host_mem){.base = hb, .index = S1, .disp = (i32)i->disp};
     } else {
         e_rr(a, true, 0x01, hb, S1);
@@ -408,6 +455,8 @@ static void rep_look_up(struct xl *x, int k, int reg, bool write)
 {
     e_mov_rr(x->a, true, S1, reg);
     look_up(x, k, 1, write, COLD_SLOW);
+    if (!x->a->full)
+        x->outs[x->n_cold - 1].found = NULL; /* more will be written than is looked at */
     e_rr(x->a, true, 0x29, reg, S1);
 }
 

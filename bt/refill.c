@@ -27,3 +27,20 @@ KEEPS_REGISTERS u64 bt_refill_write(struct cpu *c, gla a)
 {
     return refill(c, a, true);
 }
+
+KEEPS_REGISTERS u64 bt_code_page(struct cpu *c, gla a, u32 size)
+{
+    const struct stlb_entry *s = &c->mmu.stlb[c->view][tlb_index(a) & (STLB_SIZE - 1)];
+    u32 from = (u32)(a & ~PAGE_MASK), last = from + size - 1;
+    if (!s->write || s->tag != (a & PAGE_MASK) || s->gen != c->mmu.gens[s->global] ||
+        last >= PAGE_SIZE || c->view == VIEW_USER_AC || s->ram != c->ram ||
+        c->ram->page_flags[s->ram_off >> PAGE_SHIFT] != RAM_CODE)
+        return 0;
+    const struct code_page *pg = c->blocks->pages[s->ram_off >> PAGE_SHIFT];
+    if (!pg || !pg->n) /* who has no more code loses the mark by the longer way */
+        return 0;
+    for (u32 line = from >> LINE_SHIFT; line <= last >> LINE_SHIFT; line++)
+        if (pg->cover[line])
+            return 0;
+    return (u64)(uintptr_t)s->write + from;
+}

@@ -14,6 +14,10 @@
 KEEPS_REGISTERS u64 bt_refill_read(struct cpu *c, gla a);
 KEEPS_REGISTERS u64 bt_refill_write(struct cpu *c, gla a);
 
+/* The host's address of what is to be written at a: on a page with code, but on lines without. Only
+ * for this time; 0: it is not that. */
+KEEPS_REGISTERS u64 bt_code_page(struct cpu *c, gla a, u32 size);
+
 /* Who looks for a block of this key found no target with this tag. Remembers it, when there is host
  * code: its place in the vCPU's memory of them, as an offset, plus 1. 0: it is for a longer way. */
 KEEPS_REGISTERS u64 bt_find_target(struct cpu *c, u64 tag, u32 key);

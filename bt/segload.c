@@ -125,17 +125,17 @@ void make_segment_thunks(struct bt *t)
 /* ---- instructions -----------------------------------------------------------------------------
  */
 /* CS in flat code is readable and all of memory (the block's key). */
-static struct insn flat_read(const struct insn *i)
+static struct insn flat_read(const struct xl *x, const struct insn *i)
 {
     struct insn flat = *i;
-    if (flat.seg == SEG_CS)
+    if (flat.seg == SEG_CS && !x->segmented)
         flat.seg = SEG_FLAT;
     return flat;
 }
 
 static bool can_select(const struct xl *x, const struct insn *i, int operand)
 {
-    struct insn flat = flat_read(i);
+    struct insn flat = flat_read(x, i);
     return i->kind[operand] == OP_GPR || (i->kind[operand] == OP_MEM && mem_simple(x, &flat));
 }
 
@@ -152,7 +152,7 @@ static void selector(struct xl *x, int k, int operand, u8 what)
         E(a, 0x0f, 0xb7, (u8)(0xc0 | (S2 & 7) << 3 | (h & 7))); /* movzx r15d, r16 */
         return;
     }
-    struct insn flat = flat_read(i);
+    struct insn flat = flat_read(x, i);
     mem_operand(x, k, &flat, &(struct mem_use){.size = 2, .what = what});
     mem_rex(x, false, S2);
     E(a, 0x0f, 0xb7); /* movzx r15d, word [x->ref] */
@@ -165,26 +165,115 @@ static void load(struct xl *x, int k, int s)
     cold_add(x, e_jcc(x->a, CC_NE), COLD_EVENT, k, 0);
 }
 
-/* A selector to a general register. */
+/* reg32 = a segment register's selector */
+static void selector_of(struct asm_buf *a, int reg, int s)
+{
+    e1(a, 0x65);
+    e_rex(a, false, reg, 0, 0);
+    E(a, 0x0f, 0xb7, (u8)((reg & 7) << 3 | 4), 0x25); /* movzx, word gs:[sel] */
+    e4(a, (u32)(seg_at(s) + offsetof(struct seg, sel)));
+}
+
+static bool store_memory(struct xl *x, int k)
+{
+    const struct insn *i = &x->b->insn[k];
+    if (!mem_simple(x, i))
+        return false;
+    mem_operand(x, k, i, &(struct mem_use){.size = 2, .write = true, .what = COLD_TAIL});
+    selector_of(x->a, S2, i->reg[1]);
+    store_reg(x, S2, 2);
+    return true;
+}
+
+/* A selector to a general register, or memory. */
 static bool store(struct xl *x, int k)
 {
     const struct insn *i = &x->b->insn[k];
     struct asm_buf *a = x->a;
-    if (i->kind[0] != OP_GPR || i->kind[1] != OP_SEG || i->size[0] < 4)
+    if (i->kind[1] != OP_SEG)
         return false;
-    int h = host_of(i->reg[0]), to = h == H_NONE ? S2 : h;
+    if (i->kind[0] == OP_MEM)
+        return store_memory(x, k);
+    if (i->kind[0] != OP_GPR)
+        return false;
+    int h = host_of(i->reg[0]), to = h == H_NONE || i->size[0] == 2 ? S2 : h;
+    if (h == H_NONE && i->size[0] == 2)
+        return false;
     flags_before_write(x, k, h == H_NONE ? 0 : (u16)(1u << h), true);
-    e1(a, 0x65);
-    e_rex(a, false, to, 0, 0);
-    E(a, 0x0f, 0xb7, (u8)((to & 7) << 3 | 4), 0x25); /* movzx, word gs:[sel] */
-    e4(a, (u32)(seg_at(i->reg[1]) + offsetof(struct seg, sel)));
+    selector_of(a, to, i->reg[1]);
+    if (i->size[0] == 2) {
+        e1(a, 0x66);
+        e_mov_rr(a, false, h, S2);
+    }
     if (h == H_NONE)
         e_guest(a, true, OP_STORE, S2, i->reg[0]);
     return true;
 }
 
+/* ---- real and virtual-8086 mode: nothing is looked up ------------------------------------------
+ */
+/* seg_real and seg_v86 would change the selector and the base only; else the C function does it. */
+static void real_or_event(struct xl *x, int k, int s)
+{
+    struct asm_buf *a = x->a;
+    _Static_assert(offsetof(struct seg, sel) == 0 && offsetof(struct seg, attr) == 2, "one word");
+    if (!(x->b->key & KEY_USER)) {
+        e_gs_test(a, seg_at(s), (u32)ATTR_P << 16);
+        cold_add(x, e_jcc(a, CC_E), COLD_EVENT, k, 0);
+        return;
+    }
+    E(a, 0x65, 0x66, 0x81, 0x3c, 0x25); /* cmp word gs:[attr] */
+    e4(a, (u32)(seg_at(s) + offsetof(struct seg, attr)));
+    u16 attr = ATTR_P | ATTR_S | ATTR_RW | ATTR_A | ATTR_DPL;
+    en(a, &attr, 2);
+    cold_add(x, e_jcc(a, CC_NE), COLD_EVENT, k, 0);
+    e_gs(a, false, 0x81, DIGIT_CMP, seg_at(s) + offsetof(struct seg, limit));
+    e4(a, 0xffff);
+    cold_add(x, e_jcc(a, CC_NE), COLD_EVENT, k, 0);
+}
+
+/* r15d: the selector. */
+static void load_real(struct asm_buf *a, int s)
+{
+    e1(a, 0x66);
+    e_gs(a, false, OP_STORE, S2, seg_at(s) + offsetof(struct seg, sel));
+    E(a, 0x41, 0xc1, 0xe7, 4); /* shl r15d, 4 */
+    e_gs(a, true, OP_STORE, S2, seg_at(s) + offsetof(struct seg, base));
+}
+
+static bool loads_real(const struct xl *x, int s)
+{
+    return x->b->key & KEY_REAL && x->t->seg_load[s];
+}
+
+bool emit_far_pointer(struct xl *x, int k, int s)
+{
+    const struct insn *i = &x->b->insn[k];
+    struct asm_buf *a = x->a;
+    int h = host_of(i->reg[0]);
+    if (!loads_real(x, s) || i->osize != 2 || i->kind[1] != OP_MEM || !mem_simple(x, i))
+        return false;
+    flags_to_mem(x);
+    flags_destroy(x);
+    real_or_event(x, k, s);
+    mem_operand(x, k, i, &(struct mem_use){.size = 4, .what = COLD_TAIL});
+    mem_rex(x, false, S2);
+    e1(a, OP_LOAD);
+    mem_modrm(x, S2);
+    e1(a, 0x66);
+    e_mov_rr(a, false, h, S2);
+    E(a, 0x41, 0xc1, 0xef, 16); /* shr r15d, 16 */
+    load_real(a, s);
+    x->fl = (struct flag_state){.mem = true};
+    return true;
+}
+
+/* ---- MOV and POP ------------------------------------------------------------------------------
+ */
 static bool loads(const struct xl *x, int s)
 {
+    if (x->segmented)
+        return loads_real(x, s);
     return x->t->seg_load[s] && !(x->b->key & (KEY_USER | KEY_RING12));
 }
 
@@ -198,8 +287,13 @@ bool emit_seg_move(struct xl *x, int k)
         return false;
     flags_to_mem(x);
     flags_destroy(x);
+    if (x->segmented)
+        real_or_event(x, k, s);
     selector(x, k, 1, COLD_TAIL);
-    load(x, k, s);
+    if (x->segmented)
+        load_real(x->a, s);
+    else
+        load(x, k, s);
     x->fl = (struct flag_state){.mem = true};
     return true;
 }
@@ -207,17 +301,22 @@ bool emit_seg_move(struct xl *x, int k)
 bool emit_seg_pop(struct xl *x, int k)
 {
     const struct insn *i = &x->b->insn[k];
-    int s = i->reg[0], size = x->bits64 ? 8 : 4;
-    if (!loads(x, s) || i->osize != size)
+    int s = i->reg[0];
+    if (!loads(x, s) || !stack_size(x, i))
         return false;
     flags_to_mem(x);
     flags_destroy(x);
-    mem_base(x, k, H_GUEST_RSP, 0, x->bits64 ? 8 : 2, false, COLD_TAIL);
+    if (x->segmented)
+        real_or_event(x, k, s);
+    stack_slot(x, k, 0, x->bits64 ? 8 : 2, false, COLD_TAIL);
     mem_rex(x, false, S2);
     E(x->a, 0x0f, 0xb7);
     mem_modrm(x, S2);
-    load(x, k, s);
-    e_lea(x->a, x->bits64, H_GUEST_RSP, H_GUEST_RSP, H_NONE, 0, size);
+    if (x->segmented)
+        load_real(x->a, s);
+    else
+        load(x, k, s);
+    move_sp(x, i->osize);
     x->fl = (struct flag_state){.mem = true};
     return true;
 }

@@ -134,6 +134,24 @@ void run_apart(struct xl *x, const struct way_out *c)
     e_patch(x->a, e_jmp(x->a), way.back);
 }
 
+/* Where it goes is found with the stack pointer moved; who asks for that goes the long way. */
+static bool pop_memory(struct xl *x, int k)
+{
+    const struct insn *i = &x->b->insn[k];
+    int size = i->osize;
+    if (!mem_simple(x, i) || i->base == RSP || i->index == RSP)
+        return false;
+    flags_before_write(x, k, 1u << H_GUEST_RSP, false);
+    stack_slot(x, k, 0, size, false, COLD_SLOW);
+    load_s1(x, size);
+    e_gs(x->a, true, OP_STORE, S1, offsetof(struct cpu, bt_scratch));
+    mem_operand(x, k, i, &(struct mem_use){.size = (u32)size, .write = true, .what = COLD_SLOW});
+    e_gs(x->a, true, OP_LOAD, S2, offsetof(struct cpu, bt_scratch));
+    store_reg(x, S2, size);
+    move_sp(x, size);
+    return true;
+}
+
 /* ---- PUSH, POP, LEAVE -------------------------------------------------------------------------
  */
 bool emit_stack(struct xl *x, int k)
@@ -168,6 +186,11 @@ bool emit_stack(struct xl *x, int k)
         }
         break;
     case INSN_POP: {
+        if (i->kind[0] == OP_MEM) {
+            if (!pop_memory(x, k))
+                return false;
+            break;
+        }
         if (i->kind[0] != OP_GPR)
             return false;
         int h = host_of(i->reg[0]);

@@ -244,14 +244,16 @@ bool emit_system_end(struct xl *x, int k)
 {
     const struct insn *i = &x->b->insn[k];
     bool done = false;
-    if (x->segmented && !of_all_modes(i->row))
-        return false;
     if (i->row == INSN_STI)
         done = sti(x, k);
     else if (i->row == INSN_MOV_SEG)
         done = emit_seg_move(x, k);
     else if (i->row == INSN_POP_SEG)
         done = emit_seg_pop(x, k);
+    else if (i->row == INSN_LDS || i->row == INSN_LES)
+        done = emit_far_pointer(x, k, i->row == INSN_LDS ? SEG_DS : SEG_ES);
+    else if (i->row == INSN_LFS || i->row == INSN_LGS)
+        done = emit_far_pointer(x, k, i->row == INSN_LFS ? SEG_FS : SEG_GS);
     else if ((i->row == INSN_POPF || i->row == INSN_POPFD || i->row == INSN_POPFQ) &&
              stack_size(x, i))
         done = pop_flags(x, k);

@@ -66,6 +66,83 @@ Test(segments, real_kinds)
     vm_free(g.vm);
 }
 
+/* Loads of segment registers, but SS, are no events; a far pointer over the segment's end faults.
+ */
+GUEST(real_loads, 16)
+REAL("real_loads", "ro")
+"mov $2000, %ebp\n xor %ebx, %ebx\n movw $0x4010, 0x20\n movl $0x40201234, 0x24\n"
+    "movl $0x10000001, 0x28\n movw $(ro1 - real_loads), %es:0x1000\n mov $100, %cx\n"
+    "roagain: mov $0x4001, %ax\n mov %ax, %ds\n mov %bp, 0x100\n add 0x100, %bx\n"
+    "push %ds\n mov $0x4000, %dx\n mov %dx, %ds\n mov 0x20, %fs\n mov %bx, %fs:0x40\n"
+    "pop %gs\n add %gs:0x100, %bx\n les 0x24, %si\n add %si, %bx\n mov %bx, %es:0x50\n"
+    "lfs 0x24, %di\n add %fs:0x50, %di\n lgs 0x28, %si\n add %di, %bx\n mov %fs, %ax\n"
+    "add %ax, %bx\n mov %gs, %eax\n add %eax, %ebx\n mov %es, 0x60\n add 0x60, %bx\n"
+    "pushl $0x77770000\n popl %fs\n push %fs\n popw 0x70\n pushl 0x70\n popl 0x70(%bp)\n"
+    "mov $0x1000, %ax\n mov %ax, %es\n add %sp, %bx\n pushf\n stc\n popf\n adc $0, %bx\n"
+    "lds 0x24, %si\n mov 0x50, %dx\n mov $0x4000, %ax\n mov %ax, %ds\n add %dx, %bx\n"
+    "dec %ebp\n jnz roagain\n mov %ebx, %es:0\n"
+    "romore: mov $0xfffd, %si\n lds (%si), %di\n hlt\n ro1: inc %bx\n dec %cx\n jnz romore\n"
+    "mov %bx, %es:8\n" GUEST_END(real_loads);
+
+Test(segments, real_loads)
+{
+    struct guest g = RUN_ALL(real_loads, 16);
+    cr_expect_eq(guest_traps(&g), 100);
+    cr_expect_eq(guest_trap(&g, 99).vector, 13);
+    cr_expect_lt(guest_count(&g, "exits event"), 400, "%llu",
+                 (unsigned long long)guest_count(&g, "exits event"));
+    cr_expect_lt(guest_count(&g, "exits C call"), 100);
+    vm_free(g.vm);
+}
+
+/* Data and the stack on a page with code, beside it and, at times, over it. */
+GUEST(real_beside, 16)
+REAL("real_beside", "rd")
+"mov %cs, %ax\n mov %ax, %ds\n mov %ax, %ss\n mov $(rdstack - real_beside), %sp\n"
+    "mov $20000, %ebp\n xor %ebx, %ebx\n"
+    "rdagain: add %bp, rddata - real_beside\n mov %bx, rddata - real_beside + 2\n"
+    "push %ebp\n call rdvar\n pop %edx\n add %eax, %ebx\n add %dx, %bx\n"
+    "test $0x3ff, %bp\n jnz rdnext\n"
+    "mov rdvar - real_beside - 2, %eax\n add $0x3000001, %eax\n"
+    "mov %eax, rdvar - real_beside - 2\n" /* a line of data, and the constant behind it */
+    "rdnext: dec %ebp\n jnz rdagain\n mov %ebx, %es:0\n mov rddata - real_beside, %eax\n"
+    "mov %eax, %es:8\n jmp rddone\n"
+    ".balign 64\n rddata: .fill 64\n"
+    "rdvar: mov $0x11, %al\n ret\n"
+    ".balign 64\n .fill 128\n rdstack: .fill 64\n"
+    "rddone: nop\n" GUEST_END(real_beside);
+
+Test(segments, real_beside)
+{
+    struct guest g = RUN_ALL(real_beside, 16);
+    cr_expect_lt(guest_count(&g, "exits slow memory"), 1000, "%llu",
+                 (unsigned long long)guest_count(&g, "exits slow memory"));
+    vm_free(g.vm);
+}
+
+/* The same in flat code; a repetition that begins beside the code and ends in it. */
+GUEST(beside, 64)
+"mov $4000, %ebp\n xor %ebx, %ebx\n lea bestack(%rip), %rsp\n"
+    "beagain: add %ebp, bedata(%rip)\n push %rbp\n push %rbx\n pop %rcx\n pop %rdx\n"
+    "add %rdx, %rbx\n call beline\n test $63, %ebp\n jnz benext\n"
+    "lea bedata(%rip), %rdi\n mov $84, %ecx\n mov $0x90, %al\n rep stosb\n call beline\n"
+    "lea betext(%rip), %rsi\n lea beline(%rip), %rdi\n mov $20, %ecx\n rep movsb\n"
+    "benext: dec %ebp\n jnz beagain\n mov %rbx, OUT\n mov bedata(%rip), %rax\n"
+    "mov %rax, OUT + 8\n mov $0x180000, %esp\n jmp bedone\n"
+    ".balign 64\n bedata: .fill 64\n"
+    "beline: .fill 20, 2, 0xc3ff\n ret\n" /* inc %ebx */
+    "betext: .fill 20, 2, 0xc3ff\n ret\n"
+    ".balign 64\n .fill 128\n bestack: .fill 64\n"
+    "bedone: nop\n" GUEST_END(beside);
+
+Test(segments, flat_beside)
+{
+    struct guest g = RUN_ALL(beside, 64);
+    cr_expect_lt(guest_count(&g, "exits slow memory"), 1500, "%llu",
+                 (unsigned long long)guest_count(&g, "exits slow memory"));
+    vm_free(g.vm);
+}
+
 /* Nothing in this loop needs the interpreter or a C function. */
 GUEST(real_loop, 16)
 REAL("real_loop", "rl")
