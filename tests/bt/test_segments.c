@@ -365,7 +365,8 @@ PROTECTED("kinds", "kicut")
     "movw $0xcb46, kit16 - kinds + 0x1f0000\n" /* inc %esi; lret */
     "mov $200, %ebp\n xor %esi, %esi\n mov $0x28, %eax\n mov %eax, %es\n mov $0x30, %eax\n"
     "mov %eax, %fs\n"
-    "kiagain: push $3\n push $4\n popl (%esp)\n pop %eax\n add %eax, %esi\n mov %ebp, %es:0xf7c\n add %es:0xf7c, %esi\n add %es:0xf7f, %al\n"
+    "kiagain: push $3\n push $4\n popl (%esp)\n pop %eax\n add %eax, %esi\n mov %ebp, %es:0xf7c\n "
+    "add %es:0xf7c, %esi\n add %es:0xf7f, %al\n"
     "stops mov %es:0xf7d, %edx\n stops incw %es:0xf7f\n stops movb $1, %es:0xf80\n"
     "mov $-1, %ebx\n stops mov %es:(%ebx), %dx\n"
     "mov %ebp, %fs:0x8000\n add %fs:0x8000, %esi\n stops mov %fs:0x7fff, %edx\n"
