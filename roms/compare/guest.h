@@ -1,9 +1,9 @@
 /*
  * roms/compare/guest.h - what the parts of the comparison guest share.
  *
- * You are here: main.c (command line, marks, dispatch), cpu.c (work without devices), hardware.c
- * (the PC's chips), paravirt.c (the same work by hypercalls and kvmclock), e1000.c and virtio.c
- * (disk and network by their devices), fork.c.
+ * You are here: main.c (command line, marks, dispatch), cpu.c (work without devices), disk.c (the
+ * disk's work by anybody's transfers), hardware.c (the PC's chips), paravirt.c (the same work by
+ * hypercalls and kvmclock), e1000.c and virtio.c (disk and network by their devices), fork.c.
  */
 #ifndef ROMS_COMPARE_GUEST_H
 #define ROMS_COMPARE_GUEST_H
@@ -73,9 +73,14 @@ extern volatile u32 ticks;
 void cpu_init(void);
 work_fn work_compute, work_syscalls, work_faults, work_switch, work_remap, work_remap_by_call;
 
+/* disk.c. A transfer is of one chunk between disk and buffer; 0: it failed. */
+typedef int transfer_fn(u32 chunk, int write);
+void disk_fill(transfer_fn *transfer); /* once */
+u64 disk_read(u32 count, transfer_fn *transfer);
+u64 disk_write(u32 count, transfer_fn *transfer);
+
 /* hardware.c */
 void hardware_init(void);
-void ide_dma(u32 chunk, int write); /* the buffer */
 work_fn hw_disk_read, hw_disk_write, hw_disk_pio, hw_clock, hw_console, hw_timer;
 
 /* paravirt.c */

@@ -70,7 +70,7 @@ static void ata_command(u32 chunk, u8 command)
     outb(ATA + 7, command);
 }
 
-void ide_dma(u32 chunk, int write)
+static int ide_dma(u32 chunk, int write)
 {
     static struct {
         u32 address, bytes;
@@ -87,10 +87,12 @@ void ide_dma(u32 chunk, int write)
     while (disk_interrupts == seen)
         __asm__ volatile("sti; hlt; cli" ::: "memory");
     outb(BUS_MASTER, 0);
+    return 1;
 }
 
-static void ide_pio_read(u32 chunk)
+static int ide_pio_read(u32 chunk, int write)
 {
+    (void)write;
     void *to = buffer;
     outb(ATA_CONTROL, 2); /* no interrupts */
     ata_command(chunk, ATA_READ);
@@ -101,57 +103,27 @@ static void ide_pio_read(u32 chunk)
             status = inb(ATA + 7);
         while ((status & BSY) || !(status & (DRQ | ERR)));
         if (status & ERR)
-            return;
+            return 0;
         __asm__ volatile("rep insw" : "+D"(to), "+c"(words) : "d"((u16)ATA) : "memory");
     }
+    return 1;
 }
-
-/* What is read was written by ourselves, by DMA; the warm-up does it first. */
-static void write_all(void)
-{
-    for (u32 k = 0; k < CHUNKS; k++) {
-        pattern(k);
-        ide_dma(k, 1);
-    }
-}
-
-static int written;
 
 u64 hw_disk_read(u32 count)
 {
-    u64 sum = 0;
-    if (!written++)
-        write_all();
-    for (u32 k = 0; k < count; k++) {
-        ide_dma(nth_chunk(k), 0);
-        sum = mix(sum, buffer_sum());
-    }
-    return sum;
+    disk_fill(ide_dma);
+    return disk_read(count, ide_dma);
 }
 
 u64 hw_disk_pio(u32 count)
 {
-    u64 sum = 0;
-    if (!written++)
-        write_all();
-    for (u32 k = 0; k < count; k++) {
-        ide_pio_read(nth_chunk(k));
-        sum = mix(sum, buffer_sum());
-    }
-    return sum;
+    disk_fill(ide_dma);
+    return disk_read(count, ide_pio_read);
 }
 
-/* Each request has other bytes; the last is read back. */
 u64 hw_disk_write(u32 count)
 {
-    pattern(1);
-    for (u32 k = 0; k < count; k++) {
-        *(u64 *)buffer = k;
-        ide_dma(nth_chunk(k), 1);
-    }
-    pattern(2);
-    ide_dma(nth_chunk(count - 1), 0);
-    return buffer_sum();
+    return disk_write(count, ide_dma);
 }
 
 /* ---- clock, console, timer ------------------------------------------------------------------- */

@@ -29,28 +29,13 @@ static int transfer(u32 chunk, int write)
 
 u64 pv_disk_read(u32 count)
 {
-    static int written;
-    u64 sum = 0;
-    for (u32 k = 0; !written && k < CHUNKS; k++) {
-        pattern(k);
-        transfer(k, 1);
-    }
-    written = 1;
-    for (u32 k = 0; k < count; k++)
-        sum = transfer(nth_chunk(k), 0) ? mix(sum, buffer_sum()) : 0;
-    return sum;
+    disk_fill(transfer);
+    return disk_read(count, transfer);
 }
 
 u64 pv_disk_write(u32 count)
 {
-    pattern(1);
-    for (u32 k = 0; k < count; k++) {
-        *(u64 *)buffer = k;
-        transfer(nth_chunk(k), 1);
-    }
-    pattern(2);
-    transfer(nth_chunk(count - 1), 0);
-    return buffer_sum();
+    return disk_write(count, transfer);
 }
 
 /* ---- clock ----------------------------------------------------------------------------------- */

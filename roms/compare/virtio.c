@@ -177,52 +177,31 @@ static void put_request(u32 slot, u32 chunk, int write, void *data)
     offer(q, d);
 }
 
-static void transfer(u32 chunk, int write)
+static int transfer(u32 chunk, int write)
 {
     put_request(0, chunk, write, buffer);
     kick(&disk_queue);
     wait_used(&disk_queue);
     disk_queue.seen++;
-}
-
-static void write_all(void)
-{
-    static int written;
-    for (u32 k = 0; !written && k < CHUNKS; k++) {
-        pattern(k);
-        transfer(k, 1);
-    }
-    written = 1;
+    return 1;
 }
 
 u64 virtio_read(u32 count)
 {
-    u64 sum = 0;
-    write_all();
-    for (u32 k = 0; k < count; k++) {
-        transfer(nth_chunk(k), 0);
-        sum = mix(sum, buffer_sum());
-    }
-    return sum;
+    disk_fill(transfer);
+    return disk_read(count, transfer);
 }
 
 u64 virtio_write(u32 count)
 {
-    pattern(1);
-    for (u32 k = 0; k < count; k++) {
-        *(u64 *)buffer = k;
-        transfer(nth_chunk(k), 1);
-    }
-    pattern(2);
-    transfer(nth_chunk(count - 1), 0);
-    return buffer_sum();
+    return disk_write(count, transfer);
 }
 
 /* IN_FLIGHT requests a notification. */
 u64 virtio_queued(u32 count)
 {
     u64 sum = 0;
-    write_all();
+    disk_fill(transfer);
     for (u32 k = 0; k < count;) {
         u32 n = count - k < IN_FLIGHT ? count - k : IN_FLIGHT;
         for (u32 j = 0; j < n; j++)
