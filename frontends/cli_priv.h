@@ -40,6 +40,20 @@ bool parse_on_off(const char *text, bool *out);
 /* Cuts the next "key=value" (value NULL without '=') off a comma-separated list; ",," stands for a
  * comma. Works in place; false at the end. */
 bool next_pair(char **list, char **key, char **value);
+/* An option's "FIRST,key=value,...". known: its keys, NULL at the end. first: takes the first piece
+ * as it is written (NULL: that is a key, too). key: takes the value (NULL without '=') of known[k].
+ */
+struct option_words {
+    const char *const *known;
+    enum status (*first)(void *to, const char *text, struct error *err);
+    enum status (*key)(void *to, int k, const char *value, struct error *err);
+};
+/* Up to the first mistake; a key that is not known is one. ST_INVAL, ST_NOMEM, and what they say.
+ */
+enum status parse_words(const char *text, const struct option_words *w, void *to,
+                        struct error *err);
+/* Which of a NULL-terminated list a value (NULL: none) is; <0: none of them. */
+int which_of(const char *value, const char *const *list);
 /* Prints the names of a list to stdout, four spaces before each, after a heading. */
 void print_list(const char *heading, const char *const *list);
 

@@ -130,6 +130,45 @@ bool next_pair(char **list, char **key, char **value)
     return true;
 }
 
+int which_of(const char *value, const char *const *list)
+{
+    for (int k = 0; value && list[k]; k++)
+        if (!strcmp(value, list[k]))
+            return k;
+    return -1;
+}
+
+static enum status no_key(const char *key, const char *const *known, struct error *err)
+{
+    const char *near = nearest(key, known);
+    char all[256];
+    size_t n = 0;
+    if (near)
+        return fail(err, ST_INVAL, "no key '%s' (did you mean '%s'?)", key, near);
+    all[0] = 0;
+    for (int k = 0; known[k] && n < sizeof(all); k++)
+        n += (size_t)snprintf(all + n, sizeof(all) - n, "%s%s", k ? ", " : "", known[k]);
+    return fail(err, ST_INVAL, "no key '%s' (%s)", key, all);
+}
+
+enum status parse_words(const char *text, const struct option_words *w, void *to, struct error *err)
+{
+    char *copy = strdup(text), *list = copy, *key, *value;
+    bool first = w->first != NULL;
+    enum status st = copy ? ST_OK : fail(err, ST_NOMEM, "out of memory");
+    for (; !st && next_pair(&list, &key, &value); first = false) {
+        int k = which_of(key, w->known);
+        if (first && value)
+            value[-1] = '='; /* a name with an equal sign */
+        if (first)
+            st = w->first(to, key, err);
+        else
+            st = k < 0 ? no_key(key, w->known, err) : w->key(to, k, value, err);
+    }
+    free(copy);
+    return st;
+}
+
 void print_list(const char *heading, const char *const *list)
 {
     printf("%s\n", heading);

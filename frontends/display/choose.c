@@ -5,7 +5,6 @@
 #include "frontends/cli_priv.h"
 #include "frontends/display/display.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { LAST_DISPLAY = 65535 - 5900 };
@@ -24,8 +23,9 @@ void display_close(struct display *d)
 }
 
 /* "[HOST]:N", the host in brackets when it has colons. */
-static enum status take_address(const char *text, struct vnc_options *o, struct error *err)
+static enum status take_address(void *to, const char *text, struct error *err)
 {
+    struct vnc_options *o = to;
     const char *colon = strrchr(text, ':');
     u64 n;
     if (!colon || !parse_number(colon + 1, LAST_DISPLAY, &n))
@@ -43,41 +43,32 @@ static enum status take_address(const char *text, struct vnc_options *o, struct 
     return ST_OK;
 }
 
-enum status vnc_parse(const char *text, struct vnc_options *o, struct error *err)
+enum key { PASSWORD_FILE, SHARE };
+
+static enum status take_key(void *to, int k, const char *value, struct error *err)
 {
     static const char *const shares[] = {"allow-exclusive", "force-shared", "ignore", NULL};
-    static const char *const known[] = {"password-file", "share", NULL};
-    char *copy = strdup(text), *list = copy, *key, *value;
-    bool first = true;
-    enum status st = ST_OK;
-    if (!copy)
-        return fail(err, ST_NOMEM, "out of memory");
-    *o = (struct vnc_options){.number = -1};
-    for (; !st && next_pair(&list, &key, &value); first = false) {
-        if (first) {
-            st = take_address(key, o, err);
-        } else if (!strcmp(key, "password-file")) {
-            if (!value || !*value || strlen(value) >= sizeof(o->password))
-                st = fail(err, ST_INVAL, "password-file wants a file");
-            else
-                snprintf(o->password, sizeof(o->password), "%s", value);
-        } else if (!strcmp(key, "share")) {
-            int k = 0;
-            while (shares[k] && (!value || strcmp(shares[k], value)))
-                k++;
-            o->share = (enum vnc_share)k;
-            if (!shares[k])
-                st = fail(err, ST_INVAL, "share is allow-exclusive, force-shared or ignore");
-        } else {
-            const char *near = nearest(key, known);
-            st = near ? fail(err, ST_INVAL, "no key '%s' (did you mean '%s'?)", key, near)
-                      : fail(err, ST_INVAL, "no key '%s' (password-file, share)", key);
-        }
+    struct vnc_options *o = to;
+    if (k == PASSWORD_FILE) {
+        if (!value || !*value || strlen(value) >= sizeof(o->password))
+            return fail(err, ST_INVAL, "password-file wants a file");
+        snprintf(o->password, sizeof(o->password), "%s", value);
+        return ST_OK;
     }
-    free(copy);
-    if (!st && o->number < 0)
-        st = take_address("", o, err);
-    return st;
+    int share = which_of(value, shares);
+    if (share < 0)
+        return fail(err, ST_INVAL, "share is allow-exclusive, force-shared or ignore");
+    o->share = (enum vnc_share)share;
+    return ST_OK;
+}
+
+enum status vnc_parse(const char *text, struct vnc_options *o, struct error *err)
+{
+    static const char *const known[] = {"password-file", "share", NULL};
+    static const struct option_words words = {known, take_address, take_key};
+    *o = (struct vnc_options){.number = -1};
+    enum status st = parse_words(text, &words, o, err);
+    return st || o->number >= 0 ? st : take_address(o, "", err);
 }
 
 #ifndef TRV_HAVE_VNC

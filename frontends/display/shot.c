@@ -211,36 +211,32 @@ static bool parse_seconds(const char *text, u64 *ns)
     return true;
 }
 
+static enum status take_path(void *to, const char *text, struct error *err)
+{
+    struct shot_spec *s = to;
+    snprintf(s->path, sizeof(s->path), "%s", text);
+    return strlen(text) < sizeof(s->path) ? ST_OK
+                                          : fail(err, ST_INVAL, "%.40s...: too long a name", text);
+}
+
+enum key { AFTER, AT };
+
+static enum status take_key(void *to, int k, const char *value, struct error *err)
+{
+    struct shot_spec *s = to;
+    s->timed = k == AFTER;
+    if (k == AFTER && (!value || !parse_seconds(value, &s->after_ns)))
+        return fail(err, ST_INVAL, "after wants seconds of the guest's time (30, 2.5)");
+    if (k == AT && (!value || strcmp(value, "exit")))
+        return fail(err, ST_INVAL, "at is exit, or say after=SECONDS");
+    return ST_OK;
+}
+
 enum status shot_parse(const char *text, struct shot_spec *out, struct error *err)
 {
     static const char *const known[] = {"after", "at", NULL};
-    char *copy = strdup(text), *list = copy, *key, *value;
-    bool first = true;
-    enum status st = ST_OK;
-    if (!copy)
-        return fail(err, ST_NOMEM, "out of memory");
+    static const struct option_words words = {known, take_path, take_key};
     *out = (struct shot_spec){{0}};
-    for (; !st && next_pair(&list, &key, &value); first = false) {
-        if (first) {
-            if (value) /* a name with an equal sign */
-                value[-1] = '=';
-            if (strlen(key) >= sizeof(out->path))
-                st = fail(err, ST_INVAL, "%.40s...: too long a name", key);
-            snprintf(out->path, sizeof(out->path), "%s", key);
-        } else if (!strcmp(key, "after")) {
-            out->timed = true;
-            if (!value || !parse_seconds(value, &out->after_ns))
-                st = fail(err, ST_INVAL, "after wants seconds of the guest's time (30, 2.5)");
-        } else if (!strcmp(key, "at")) {
-            out->timed = false;
-            if (!value || strcmp(value, "exit"))
-                st = fail(err, ST_INVAL, "at is exit, or say after=SECONDS");
-        } else {
-            const char *near = nearest(key, known);
-            st = near ? fail(err, ST_INVAL, "no key '%s' (did you mean '%s'?)", key, near)
-                      : fail(err, ST_INVAL, "no key '%s' (after, at)", key);
-        }
-    }
-    free(copy);
+    enum status st = parse_words(text, &words, out, err);
     return st ? st : picture_check(out->path, err);
 }

@@ -7,45 +7,47 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum status window_parse(const char *keys, struct window_options *o, struct error *err)
+enum key { SCALE, FULLSCREEN, SCREENSHOTS, SLOTS };
+
+static enum status take_folder(char *to, size_t size, const char *key, const char *value,
+                               struct error *err)
+{
+    if (!value || !*value || strlen(value) >= size)
+        return fail(err, ST_INVAL, "%s wants a folder", key);
+    snprintf(to, size, "%s", value);
+    return ST_OK;
+}
+
+static enum status take_key(void *to, int k, const char *value, struct error *err)
 {
     static const char *const scales[] = {"smooth", "sharp", "integer", NULL};
-    static const char *const known[] = {"scale", "fullscreen", "screenshots", "slots", NULL};
-    char *copy = strdup(keys), *list = copy, *key, *value;
-    enum status st = ST_OK;
-    if (!copy)
-        return fail(err, ST_NOMEM, "out of memory");
-    while (!st && next_pair(&list, &key, &value)) {
-        if (!strcmp(key, "scale")) {
-            int k = 0;
-            while (scales[k] && (!value || strcmp(scales[k], value)))
-                k++;
-            o->scale = (enum window_scale)k;
-            if (!scales[k])
-                st = fail(err, ST_INVAL, "scale is smooth, sharp or integer, not '%s'",
-                          value ? value : "");
-        } else if (!strcmp(key, "fullscreen")) {
-            if (!value || !parse_on_off(value, &o->fullscreen))
-                st = fail(err, ST_INVAL, "fullscreen is on or off");
-        } else if (!strcmp(key, "screenshots")) {
-            if (!value || !*value || strlen(value) >= sizeof(o->shots))
-                st = fail(err, ST_INVAL, "screenshots wants a folder");
-            else
-                snprintf(o->shots, sizeof(o->shots), "%s", value);
-        } else if (!strcmp(key, "slots")) {
-            if (!value || !*value || strlen(value) >= sizeof(o->slots))
-                st = fail(err, ST_INVAL, "slots wants a folder");
-            else
-                snprintf(o->slots, sizeof(o->slots), "%s", value);
-        } else {
-            const char *near = nearest(key, known);
-            st = near ? fail(err, ST_INVAL, "no key '%s' (did you mean '%s'?)", key, near)
-                      : fail(err, ST_INVAL, "no key '%s' (scale, fullscreen, screenshots, slots)",
-                             key);
-        }
+    struct window_options *o = to;
+    int scale;
+    switch ((enum key)k) {
+    case SCALE:
+        scale = which_of(value, scales);
+        if (scale < 0)
+            return fail(err, ST_INVAL, "scale is smooth, sharp or integer, not '%s'",
+                        value ? value : "");
+        o->scale = (enum window_scale)scale;
+        break;
+    case FULLSCREEN:
+        if (!value || !parse_on_off(value, &o->fullscreen))
+            return fail(err, ST_INVAL, "fullscreen is on or off");
+        break;
+    case SCREENSHOTS:
+        return take_folder(o->shots, sizeof(o->shots), "screenshots", value, err);
+    case SLOTS:
+        return take_folder(o->slots, sizeof(o->slots), "slots", value, err);
     }
-    free(copy);
-    return st;
+    return ST_OK;
+}
+
+enum status window_parse(const char *keys, struct window_options *o, struct error *err)
+{
+    static const char *const known[] = {"scale", "fullscreen", "screenshots", "slots", NULL};
+    static const struct option_words words = {known, NULL, take_key};
+    return parse_words(keys, &words, o, err);
 }
 
 #ifndef TRV_HAVE_SDL
