@@ -112,7 +112,7 @@ struct bt {
     u8 *refill[2];       /* [write] */
     u8 *tlb_miss[2][6];  /* [write][log2 size] */
     u8 *find_target;
-    u8 *code_page;
+    u8 *apart[2];     /* [write]: accesses that the TLB cannot serve alone */
     u32 next_site[2]; /* [write] */
     u8 *load_regs, *slow, *edge_exit, *event, *tail, *refuse, *vec_enter;
     u8 *seg_load[SEG_COUNT]; /* data segments; segload.c */
@@ -230,8 +230,8 @@ struct way_out {
     u64 target;    /* COLD_EDGE */
     u8 *retry;     /* once the entry is filled; NULL: it does not */
     u8 *found;     /* where S1 is the host's address; NULL: nowhere */
-    bool relative; /* ... less that of the guest's: base + disp */
-    u8 base;
+    bool relative; /* ... less the guest's: base + (index << scale) + disp */
+    u8 base, index, scale;
     i32 disp;
     struct flag_state fl;
     struct x87_note x87;

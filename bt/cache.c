@@ -188,16 +188,16 @@ static u8 *make_find(struct asm_buf *a)
     return start;
 }
 
-/* call; r14 an address, r15d a size: r14 becomes where the host may write this once. ZF: nowhere.
- */
-static u8 *make_code_page(struct asm_buf *a)
+/* call; r14 an address, r15d a size: r14 becomes where the host may write, or read, this once. ZF:
+ * nowhere. */
+static u8 *make_apart(struct asm_buf *a, bool write)
 {
     u8 *start = a->p;
     E(a, 0x50, 0x57, 0x56, 0x52); /* push rax, rdi, rsi, rdx */
     e_gs(a, true, OP_LOAD, H_RDI, offsetof(struct cpu, self));
     e_mov_rr(a, true, H_RSI, S1);
     e_mov_rr(a, false, H_RDX, S2);
-    call_c(a, (const void *)bt_code_page);
+    call_c(a, write ? (const void *)bt_code_page : (const void *)bt_read_across);
     e_mov_rr(a, true, S1, H_RAX);
     E(a, 0x48, 0x85, 0xc0, 0x5a, 0x5e, 0x5f, 0x58, 0xc3); /* test rax, rax; pop ... */
     return start;
@@ -294,7 +294,8 @@ static void make_thunks(struct bt *t)
     for (int k = 0; k < 2; k++)
         t->refill[k] = make_refill(a, k);
     t->find_target = make_find(a);
-    t->code_page = make_code_page(a);
+    for (int k = 0; k < 2; k++)
+        t->apart[k] = make_apart(a, k);
     for (int k = 0; k < 12; k++)
         t->tlb_miss[k & 1][k >> 1] = make_tlb_miss(t, k & 1, k >> 1);
     for (int k = 0; k < 6; k++)

@@ -173,33 +173,36 @@ static void add_site(struct xl *x, u32 n)
         x->outs[x->n_cold - 1].found = x->a->p;
 }
 
-/* S1: the address. A write beside the code of a page goes on where it is. */
-static void try_code_page(struct xl *x, const struct way_out *w)
+/* S1: the address. A write beside the code of a page goes on where it is, a read across a page's
+ * end where its bytes are put together. */
+static void try_apart(struct xl *x, const struct way_out *w)
 {
-    if (!w->write || !w->found)
+    if (!w->found || (!w->write && (w->what != COLD_SLOW || w->align || w->size < 2)))
         return;
     e_imm(x->a, S2, w->size);
-    e_patch(x->a, e_call(x->a), x->t->code_page);
+    e_patch(x->a, e_call(x->a), x->t->apart[w->write]);
     if (!w->relative) {
         e_patch(x->a, e_jcc(x->a, CC_NE), w->found);
         return;
     }
     u8 *no = e_jcc(x->a, CC_E);
-    e_rr(x->a, true, 0x29, w->base, S1); /* sub */
-    e_lea(x->a, true, S1, S1, H_NONE, 0, -w->disp);
+    e_lea(x->a, true, S2, w->base, w->index, w->scale, w->disp);
+    e_rr(x->a, true, 0x29, S2, S1); /* sub */
     e_patch(x->a, e_jmp(x->a), w->found);
     e_land(x->a, no);
 }
 
-/* After the load of S1 that follows the comparison: the host's address less base + disp. */
-static void found_relative(struct xl *x, int base, i32 disp)
+/* After the load of S1 that follows the comparison: the host's address less the guest's. */
+static void found_relative(struct xl *x, int base, int index, int scale, i32 disp)
 {
-    if (x->a->full || disp == INT32_MIN)
+    if (x->a->full)
         return;
     struct way_out *w = &x->outs[x->n_cold - 1];
     w->found = x->a->p;
     w->relative = true;
     w->base = (u8)base;
+    w->index = (u8)index;
+    w->scale = (u8)scale;
     w->disp = disp;
 }
 
@@ -213,7 +216,7 @@ void mem_miss(struct xl *x, const struct way_out *w)
             log++;
         e_patch(a, e_call(a), x->t->tlb_miss[w->write][log]);
         e_patch(a, e_jcc(a, CC_NE), w->retry);
-        try_code_page(x, w);
+        try_apart(x, w);
         return;
     }
     if (w->align)
@@ -237,7 +240,14 @@ void mem_miss(struct xl *x, const struct way_out *w)
     e_patch(a, e_jcc(a, CC_E), w->retry);
     if (w->write && w->found) {
         e_mov_rr(a, true, S1, S2);
-        try_code_page(x, w);
+        try_apart(x, w);
+    } else if (crosses && w->found) {
+        u8 *slow = e_jmp(a);
+        e_land(a, crosses);
+        e_mov_rr(a, true, S1, S2);
+        try_apart(x, w);
+        e_land(a, slow);
+        return;
     }
     if (crosses)
         e_land(a, crosses);
@@ -278,7 +288,7 @@ void mem_base(struct xl *x, int k, int base, i32 disp, u32 size, bool write, u8 
             e_mov_rr(a, true, S2, base);
         compare(x, k, site, &u, retry);
         e_gs(a, true, OP_LOAD, S1, site_field(offsetof(struct site_cache, add), site));
-        found_relative(x, base, disp);
+        found_relative(x, base, H_NONE, 0, disp);
         x->ref = (struct host_mem){.base = base, .index = S1, .disp = disp};
     }
     x->stack_op = false;
@@ -400,8 +410,8 @@ void mem_operand(struct xl *x, int k, const struct insn *i, const struct mem_use
         return;
     }
     e_gs(a, true, OP_LOAD, S1, add);
+    found_relative(x, hb, hx, i->scale, (i32)i->disp);
     if (hx == H_NONE) {
-        found_relative(x, hb, (i32)i->disp);
         x->ref = (struct host_mem){.base = hb, .index = S1, .disp = (i32)i->disp};
     } else {
         e_rr(a, true, 0x01, hb, S1);

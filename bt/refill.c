@@ -18,6 +18,27 @@ KEEPS_REGISTERS u64 bt_find_target(struct cpu *c, u64 tag, u32 key)
     return bt_of(c)->cfg.unlinked ? 0 : remember_target(c, rip, key);
 }
 
+static always_inline const u8 *known(struct cpu *c, gla a)
+{
+    const struct tlb_entry *e = mmu_slot(&c->mmu, c->view, a);
+    return tlb_fits(e->rtag, a, 1) || refill(c, a, false) ? (const u8 *)(a + e->add) : NULL;
+}
+
+KEEPS_REGISTERS u64 bt_read_across(struct cpu *c, gla a, u32 size)
+{
+    u32 first = (u32)(PAGE_SIZE - (a & ~PAGE_MASK));
+    if (first >= size || (c->mode != MODE_LONG64 && (a + size - 1) >> 32))
+        return 0;
+    const u8 *p = known(c, a), *q = p ? known(c, a + first) : NULL;
+    if (!q)
+        return 0;
+    for (u32 k = 0; k < size; k++) {
+        c->bt_across[k] = k < first ? p[k] : q[k - first];
+        __asm__(""); /* no call of memcpy, which has its own idea of vector registers */
+    }
+    return (u64)(uintptr_t)c->bt_across;
+}
+
 KEEPS_REGISTERS u64 bt_refill_read(struct cpu *c, gla a)
 {
     return refill(c, a, false);

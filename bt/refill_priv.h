@@ -18,6 +18,10 @@ KEEPS_REGISTERS u64 bt_refill_write(struct cpu *c, gla a);
  * for this time; 0: it is not that. */
 KEEPS_REGISTERS u64 bt_code_page(struct cpu *c, gla a, u32 size);
 
+/* Of a read across a page's end: the host address of its bytes, put together (cpu->bt_across). 0:
+ * it is none, or what the TLB does not have: for the C function. size: 2 to 32. */
+KEEPS_REGISTERS u64 bt_read_across(struct cpu *c, gla a, u32 size);
+
 /* Who looks for a block of this key found no target with this tag. Remembers it, when there is host
  * code: its place in the vCPU's memory of them, as an offset, plus 1. 0: it is for a longer way. */
 KEEPS_REGISTERS u64 bt_find_target(struct cpu *c, u64 tag, u32 key);

@@ -237,6 +237,7 @@ struct cpu {
     u32 pending;   /* enum cpu_pending; 0: nothing to look at between blocks */
     u32 vec_state; /* the translator's: what of the vector state is on the host (bt_priv.h) */
     u64 bt_scratch;
+    u8 bt_across[32];      /* what was read across the end of a page */
     u64 bt_x87_address[2]; /* of the last x87 operands in memory */
     struct cpu *self;      /* for code that reaches the CPU through a segment base */
     u8 mode;               /* enum cpu_mode */
