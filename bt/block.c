@@ -21,6 +21,7 @@ void cold_add(struct xl *x, u8 *at, u8 what, int k, u8 need)
                                             .k = (u16)k,
                                             .what = what,
                                             .part = (u8)x->at,
+                                            .strip = x->strip.on,
                                             .need = need,
                                             .fl = x->fl,
                                             .x87 = x->x87};
@@ -58,8 +59,9 @@ static void event(struct xl *x, int k)
     e_patch(x->a, e_jmp(x->a), x->stubs[x->at].event);
 }
 
-static void edge(struct xl *x, u64 target)
+void xl_edge(struct xl *x, u64 target)
 {
+    x->strip.failed |= x->strip.on;
     if (x->n_out == (int)ARRAY_LEN(x->out)) {
         x->a->full = true;
         return;
@@ -84,8 +86,12 @@ static void leave(struct xl *x, u64 target)
     }
     if (target == x->head_lin && !x->fl.mem && x->fl.again.kind && !x->t->cfg.unlinked &&
         !x->probe) {
+        if (x->strip.on) {
+            strip_round(x);
+            return;
+        }
         if (x->again && !memcmp(&x->loop_fl.again, &x->fl.again, sizeof(x->fl.again))) {
-            e_patch(x->a, e_jmp(x->a), x->loop_entry);
+            e_patch(x->a, x->loop_jmp = e_jmp(x->a), x->loop_entry);
             return;
         }
         if (!x->again && !x->looping) {
@@ -96,7 +102,7 @@ static void leave(struct xl *x, u64 target)
         }
     }
     flags_emit_save(x->a, &x->fl);
-    edge(x, target);
+    xl_edge(x, target);
 }
 
 static u64 next_rip(const struct xl *x, const struct insn *i)
@@ -191,7 +197,7 @@ static void edge_here(struct xl *x, u64 target, int direction)
     flags_emit_save(x->a, &x->fl);
     if (x->probe)
         e_gs(x->a, false, 0xff, 0, bt_probe_at(x->b->probe, direction)); /* inc dword */
-    edge(x, target);
+    xl_edge(x, target);
 }
 
 static void branch(struct xl *x, const struct insn *i)
@@ -208,6 +214,9 @@ static void branch(struct xl *x, const struct insn *i)
     } else if (on == x->head_lin) {
         edge_if(x, cc, target);
         leave(x, on);
+    } else if (x->strip.on && target == x->head_lin) {
+        edge_if(x, cc ^ 1, on);
+        leave(x, target);
     } else {
         u8 *taken = e_jcc(x->a, cc);
         edge_here(x, on, 0);
@@ -291,7 +300,7 @@ const u8 *bytes_of_block(const struct cpu *cpu, const struct block *b, u8 *acros
     return across;
 }
 
-static bool decode(struct xl *x, int k)
+bool xl_decode(struct xl *x, int k)
 {
     const struct insn *i = &x->b->insn[k];
     const ZydisDecoder *dec =
@@ -338,7 +347,7 @@ static void one(struct xl *x, int k)
         return;
     }
     bool done = false;
-    if (decode(x, k) && !x->t->cfg.helpers) {
+    if (xl_decode(x, k) && !x->t->cfg.helpers) {
         done = emit_constant(x, k);
         if (done)
             b->copied = copied;
@@ -375,7 +384,7 @@ static u8 *stub(struct xl *x, u8 *thunk)
     return start;
 }
 
-static void set_part(struct xl *x, int n)
+void xl_set_part(struct xl *x, int n)
 {
     x->at = n;
     x->b = x->part[n];
@@ -445,7 +454,7 @@ static void ways_out(struct xl *x)
     struct bt *t = x->t;
     for (int n = 0; n < x->n_cold; n++) {
         const struct way_out *c = &x->outs[n];
-        set_part(x, c->part);
+        xl_set_part(x, c->part);
         view_mark(x, BT_PART_COLD, c->k);
         if (c->what == COLD_FAULT) {
             if (t->n_faults == MAX_FAULTS) {
@@ -455,6 +464,10 @@ static void ways_out(struct xl *x)
             t->faults[t->n_faults++] = (struct fault_site){c->at, a->p};
         } else {
             e_land(a, c->at);
+        }
+        if (c->strip) {
+            strip_out(x, c);
+            continue;
         }
         if (c->retry)
             mem_miss(x, c);
@@ -469,7 +482,7 @@ static void ways_out(struct xl *x)
             break;
         case COLD_EDGE:
             flags_emit_save(a, &c->fl);
-            edge(x, c->target);
+            xl_edge(x, c->target);
             break;
         case COLD_REFUSE:
             flags_emit_save(a, &c->fl);
@@ -519,7 +532,7 @@ static void ways_out(struct xl *x)
             return;
         }
         u32 id = t->n_edges++;
-        set_part(x, x->out[n].part);
+        xl_set_part(x, x->out[n].part);
         view_mark(x, BT_PART_EDGE, n);
         t->edges[id] =
             (struct edge){.jmp = x->out[n].jmp, .unlink = a->p, .target = x->out[n].target};
@@ -540,12 +553,22 @@ static bool fits(const struct cpu *cpu, const struct block *b)
     return true;
 }
 
+/* Instruction k became no more than itself, or a direct jump. */
+static bool simple(const struct xl *x, int k)
+{
+    const struct insn *i = &x->b->insn[k];
+    if (!(i->flags & (INF_EXIT | INF_BRANCH)))
+        return x->how[k] == BT_COPIED;
+    return (i->row >= INSN_JO && i->row <= INSN_JNLE) ||
+           (i->row == INSN_JMP && i->kind[0] == OP_REL);
+}
+
 /* One after the other, as long as each leads to the next. */
-static void parts(struct xl *x)
+void xl_parts(struct xl *x)
 {
     for (int n = 0; n < x->n_parts && !x->a->full; n++) {
-        set_part(x, n);
-        if (n || x->again) {
+        xl_set_part(x, n);
+        if ((n || x->again) && !x->strip.on) {
             flags_destroy(x);
             charge(x);
             cold_add(x, e_jcc(x->a, CC_S), COLD_REFUSE, 0, 0);
@@ -554,10 +577,14 @@ static void parts(struct xl *x)
         x->flows = false;
         for (int k = 0; k < x->b->n && !x->a->full; k++)
             x->use[k] =
-                decode(x, k) ? flags_use(x->t, &x->d, x->ops, &x->b->insn[k]) : FLAGS_READ_WRITE;
+                xl_decode(x, k) ? flags_use(x->t, &x->d, x->ops, &x->b->insn[k]) : FLAGS_READ_WRITE;
+        memset(x->how, 0, sizeof(x->how));
         for (int k = 0; k < x->b->n && !x->a->full; k++) {
             view_mark(x, BT_PART_INSN, k);
+            if (!x->strip.on)
+                x->label[n][k] = x->a->p;
             one(x, k);
+            x->strip.failed |= x->strip.on && !simple(x, k);
         }
         if (!n && !x->again)
             count_rows(x);
@@ -608,20 +635,23 @@ static run_fn *translate(struct cpu *cpu, struct block *b)
     x->segmented = bt_segmented(b->key);
     x->salt = code_salt(t, b->key, &x->cs);
     x->fl.mem = true;
-    set_part(x, 0);
+    xl_set_part(x, 0);
 
     view_mark(x, BT_PART_ENTRY, 0);
     u8 *entry = way_in(x);
-    parts(x);
+    xl_parts(x);
     if (x->looping && !t->a.full) {
         x->again = true;
         x->fl = x->loop_fl;
         x->vec = x->loop_vec;
         x->loop_entry = t->a.p;
-        parts(x);
+        xl_parts(x);
+        u8 *strip = x->loop_jmp ? strip_make(x) : NULL;
+        if (strip)
+            e_patch(&t->a, x->loop_jmp, strip);
     }
     ways_out(x);
-    set_part(x, 0);
+    xl_set_part(x, 0);
     if (t->n_costs + (u32)x->n_cost > MAX_COSTS)
         t->a.full = true;
     if (t->a.full) {

@@ -23,6 +23,8 @@ static void enter(struct cpu *cpu)
     for (int k = 0; k < SITES; k++)
         s->patience[k] = n;
     s->wild = 0;
+    for (int k = 0; k < BT_STRIPS; k++)
+        cpu->bt_strips[k] = STRIP_ALLOWED;
     if (bt_of(cpu)->gs_insn)
         __asm__ volatile("wrgsbase %0" : : "r"(cpu));
     else

@@ -71,6 +71,7 @@ struct bt_stats {
     u64 resets;        /* how often the cache was emptied */
     u64 again;         /* blocks translated once more: their accesses go to many pages */
     u64 supers;        /* superblocks */
+    u64 strips;        /* loops with a copy for strips */
     u64 links;         /* jumps patched to go from block to block */
     u64 exits[BT_EXITS];
 };

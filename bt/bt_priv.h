@@ -40,7 +40,8 @@ enum {
     FRAME_COUNT = 40, /* of a repetition: elements at once, and after them */
     FRAME_REST = 48,
     FRAME_OPERAND = 56, /* what the last comparison, ADD or SUB read from memory, for its flags */
-    FRAME_SIZE = 72
+    FRAME_SAVED = 64,   /* registers that a strip uses: the counter, those of its groups */
+    FRAME_SIZE = 120
 };
 
 #define CPU_GPR(n) (offsetof(struct cpu, gpr) + 8 * (size_t)(n))
@@ -114,6 +115,7 @@ struct bt {
     u8 *find_target;
     u8 *apart[2];     /* [write]: accesses that the TLB cannot serve alone */
     u32 next_site[2]; /* [write] */
+    u32 next_strip;
     u8 *load_regs, *slow, *edge_exit, *event, *tail, *refuse, *vec_enter;
     u8 *seg_load[SEG_COUNT]; /* data segments; segload.c */
     u8 *seg_writable;
@@ -224,6 +226,7 @@ struct way_out {
     u8 align; /* 0, or size - 1 */
     u8 run;   /* COLD_RUN: how many pushes or pops */
     bool write;
+    bool strip;    /* strip_out makes it */
     bool operand;  /* COLD_SLOW: the hot code goes on with the operand's value in S1 */
     u16 site;      /* or NO_SITE: it looks into the TLB */
     u32 key;       /* COLD_MISS: of the block that is looked for */
@@ -248,7 +251,7 @@ enum way_kind {
     COLD_EDGE, /* to another block */
 };
 
-enum { MAX_COLD = BLOCK_MAX * 12, NO_SITE = 0xffff };
+enum { MAX_COLD = BLOCK_MAX * 18, NO_SITE = 0xffff };
 /* A site that misses once more within so many instructions would do better with the TLB. */
 enum { SITE_SOON = 60 };
 
@@ -256,6 +259,42 @@ enum { SITE_SOON = 60 };
 struct host_mem {
     int base, index, scale;
     i32 disp;
+};
+
+/* ---- memory operands: memop.c ---- */
+struct mem_use {
+    u32 size;
+    bool write;
+    size_t keep_address; /* in the vCPU's state: where the linear address is to be stored; 0:
+                            nowhere */
+    u32 align;           /* address bits that must be 0 */
+    u8 what;             /* way out of a miss */
+};
+
+/* A memory operand of a loop, and operands that move alike (strip.c). */
+enum { STRIP_GROUPS = 5, STRIP_ALLOWED = 16 };
+struct access {
+    u8 part, k;
+    i8 group; /* -1: looked at every time */
+    u16 site; /* or NO_SITE */
+    struct mem_use u;
+};
+struct strip_group {
+    int base, index, scale; /* as in struct insn */
+    int reg;                /* host register of what is added */
+    bool by_base;           /* to the base; else it has the base in it */
+    bool write;
+    u16 site;
+    i64 low, high; /* displacements at the start of a round, from .. to */
+    i64 step;
+};
+struct strip {
+    bool on; /* being emitted */
+    bool failed;
+    int n, n_access, counter;
+    u32 id;
+    u8 *top;
+    struct strip_group group[STRIP_GROUPS];
 };
 
 struct xl {
@@ -304,11 +343,14 @@ struct xl {
     bool looping, again; /* the second copy is wanted; it is being emitted */
     struct flag_state loop_fl;
     u8 loop_vec;
-    u8 *loop_entry;
+    u8 *loop_entry, *loop_jmp;
+    struct strip strip;
     struct part_stubs { /* each block's own, in front of the thunk of that name */
         u8 *slow, *tail, *event, *edge_exit, *refuse;
     } stubs[SUPER_PARTS];
     struct way_out outs[MAX_COLD]; /* large, and not emptied: last */
+    struct access access[SUPER_INSNS];
+    u8 *label[SUPER_PARTS][BLOCK_MAX]; /* of instructions in the loop's second copy */
 };
 
 /* ---- block.c ---- */
@@ -323,6 +365,26 @@ bool bt_translate_again(struct cpu *cpu, struct block *b);
 void cold_add(struct xl *x, u8 *at, u8 what, int k, u8 need);
 void cold_back(struct xl *x, int first); /* all since `first` come back here */
 
+/* What strip.c needs of it. */
+void xl_set_part(struct xl *x, int n);
+bool xl_decode(struct xl *x, int k);
+void xl_edge(struct xl *x, u64 target);
+void xl_parts(struct xl *x);
+
+/* ---- strip.c ---- */
+/* After a loop's second copy: a third one for strips; returns where it is entered, with the flags
+ * as at the loop's start. NULL: nothing was emitted. */
+u8 *strip_make(struct xl *x);
+/* The end of a round. */
+void strip_round(struct xl *x);
+/* Code of a way out of the copy. */
+void strip_out(struct xl *x, const struct way_out *c);
+/* The second copy's memory operands are noted; the third one's asks: its site; whether it needs no
+ * look (then x->ref is set). */
+void strip_note(struct xl *x, int k, const struct mem_use *u, u32 site);
+u32 strip_site(const struct xl *x, int k);
+bool strip_ref(struct xl *x, int k, const struct insn *i);
+
 /* ---- flags.c ---- */
 enum flag_use flags_use(const struct bt *t, const ZydisDecodedInstruction *d,
                         const ZydisDecodedOperand *ops, const struct insn *i);
@@ -334,19 +396,13 @@ void flags_to_host(struct xl *x);
 void flags_to_mem(struct xl *x);
 /* As to_mem for a state other than the current one. */
 void flags_emit_save(struct asm_buf *a, const struct flag_state *s);
+/* The host's flags become those of cpu->fl. Destroys S2. */
+void flags_emit_load(struct asm_buf *a);
 /* Instruction k is about to change these host registers. */
 void flags_before_write(struct xl *x, int k, u16 host_regs, bool pure);
 void flags_probe(struct bt *t);
 
 /* ---- memop.c ---- */
-struct mem_use {
-    u32 size;
-    bool write;
-    size_t keep_address; /* in the vCPU's state: where the linear address is to be stored; 0:
-                            nowhere */
-    u32 align;           /* address bits that must be 0 */
-    u8 what;             /* way out of a miss */
-};
 /* Checks instruction k's memory operand; x->ref is where the host has it. Destroys flags, S1, S2;
  * S1 may be part of x->ref. */
 void mem_operand(struct xl *x, int k, const struct insn *i, const struct mem_use *u);
@@ -442,6 +498,8 @@ bool emit_system(struct xl *x, int k); /* false: not here, nothing was emitted *
 bool emit_system_end(struct xl *x, int k);
 
 /* ---- rewrite.c ---- */
+/* The guest's number of a general register of any size; -1: it is something else. */
+int xl_gpr(ZydisRegister r);
 /* Stores them; flags stay, S2 is destroyed. Once for a run of such instructions: whoever lets
  * somebody look calls x87_flush first. */
 void x87_store(struct xl *x, const struct x87_note *n);

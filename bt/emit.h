@@ -123,7 +123,7 @@ static inline void e_gs_test(struct asm_buf *a, size_t off, u32 bits)
     e4(a, (u32)off);
     e4(a, bits);
 }
-enum { DIGIT_OR = 1, DIGIT_AND = 4, DIGIT_CMP = 7 }; /* ModRM.reg of 80h, 81h, 83h */
+enum { DIGIT_OR = 1, DIGIT_AND = 4, DIGIT_SUB = 5, DIGIT_CMP = 7 }; /* ModRM.reg of 80h, 81h, 83h */
 enum {
     OP_LOAD = 0x8b,
     OP_STORE = 0x89,
@@ -209,6 +209,20 @@ static inline void e_land(struct asm_buf *a, u8 *at)
 {
     e_patch(a, at, a->p);
 }
-enum { CC_O, CC_NO, CC_B, CC_AE, CC_E, CC_NE, CC_BE, CC_A, CC_S, CC_NS, CC_G = 15 };
+enum {
+    CC_O,
+    CC_NO,
+    CC_B,
+    CC_AE,
+    CC_E,
+    CC_NE,
+    CC_BE,
+    CC_A,
+    CC_S,
+    CC_NS,
+    CC_L = 12,
+    CC_LE = 14,
+    CC_G
+};
 
 #endif

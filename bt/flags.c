@@ -114,7 +114,7 @@ static void save(struct asm_buf *a)
     e_mov_rr(a, true, H_RAX, S2);
 }
 
-static void load(struct asm_buf *a)
+void flags_emit_load(struct asm_buf *a)
 {
     e_mov_rr(a, true, S2, H_RAX);
     E(a, 0x65, 0x0f, 0xb7);
@@ -169,7 +169,7 @@ void flags_to_host(struct xl *x)
     if (!x->fl.mem)
         replay(x->a, &x->fl.again);
     else
-        load(x->a);
+        flags_emit_load(x->a);
     x->fl.host = true;
 }
 

@@ -377,8 +377,15 @@ void mem_operand(struct xl *x, int k, const struct insn *i, const struct mem_use
                   !u->keep_address && i->base < 16 && hb != H_NONE &&
                   (i->index == GPR_ZERO || hx != H_NONE) && i->disp == (i32)i->disp;
 
+    if (x->strip.on && strip_ref(x, k, i))
+        return;
     flags_destroy(x);
-    u32 n = kernel ? kernel_site(u->write) : site ? new_site(x, u->write) : 0;
+    u32 n = kernel        ? kernel_site(u->write)
+            : !site       ? NO_SITE
+            : x->strip.on ? strip_site(x, k)
+                          : new_site(x, u->write);
+    if (x->again && !x->strip.on)
+        strip_note(x, k, u, n);
     u8 *retry = a->p;
     if (direct) {
         if (i->disp || hx != H_NONE)

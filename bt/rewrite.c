@@ -38,6 +38,11 @@ static int gpr_number(ZydisRegister r)
     return id < 4 ? id : id < 8 ? id - 4 : id - 4; /* AH.. are -4 too: the caller knows */
 }
 
+int xl_gpr(ZydisRegister r)
+{
+    return is_gpr_class(ZydisRegisterGetClass(r)) ? gpr_number(r) : -1;
+}
+
 /* Where guest register g is for this instruction; -1: no scratch register left. */
 static int place(struct plan *p, int g, const ZydisDecodedOperand *op)
 {

@@ -24,6 +24,7 @@ void count_block(struct xl *x)
     struct bt *t = x->t;
     t->stats.blocks++;
     t->stats.supers += x->n_parts > 1;
+    t->stats.strips += x->strip.top != NULL;
     t->stats.code_bytes = (u64)(t->a.p - t->after_thunks);
 }
 

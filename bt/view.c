@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { MAX_MARKS = MAX_COLD + 4 * SUPER_INSNS + 8 * SUPER_PARTS };
+enum { MAX_MARKS = MAX_COLD + 6 * SUPER_INSNS + 8 * SUPER_PARTS };
 
 struct view {
     struct perf_file *map, *dump;

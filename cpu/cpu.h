@@ -219,7 +219,7 @@ struct jump_target {
     u64 tag;
     const u8 *code;
 };
-enum { JUMP_TARGETS = 16384, BT_PROBES = 2048 };
+enum { JUMP_TARGETS = 16384, BT_PROBES = 2048, BT_STRIPS = 256 };
 
 struct cpu {
     /* ---- hot: what every instruction touches ---- */
@@ -341,6 +341,7 @@ struct cpu {
 
     struct jump_target bt_targets[JUMP_TARGETS];
     u32 bt_probes[BT_PROBES][2];
+    u16 bt_strips[BT_STRIPS];
     struct mmu mmu; /* large: last */
 };
 

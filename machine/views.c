@@ -123,6 +123,7 @@ void vm_engine_counts(const struct vm *vm, void (*row)(void *ctx, const struct v
         {"cache resets", s.resets},
         {"blocks translated again", s.again},
         {"superblocks", s.supers},
+        {"loops in strips", s.strips},
         {"links", s.links},
         {"exits C call", s.exits[BT_EXIT_HELPER]},
         {"exits slow memory", s.exits[BT_EXIT_MEMORY]},
