@@ -200,11 +200,10 @@ static void edge_here(struct xl *x, u64 target, int direction)
     xl_edge(x, target);
 }
 
-static void branch(struct xl *x, const struct insn *i)
+/* To the target if cc, which is not necessarily of the guest's flags. */
+static void branch_if(struct xl *x, const struct insn *i, u8 cc)
 {
     u64 on = next_rip(x, i), target = rel_target(x, i);
-    u8 cc = (u8)(i->row - INSN_JO);
-    flags_to_host(x);
     if (next_is(x, on)) {
         edge_if(x, cc, target);
         leave(x, on);
@@ -228,6 +227,40 @@ static void branch(struct xl *x, const struct insn *i)
     }
 }
 
+/* LOOP and JCXZ: (E)CX, RCX by the address size. */
+static void count_branch(struct xl *x, int k)
+{
+    struct asm_buf *a = x->a;
+    const struct insn *i = &x->b->insn[k];
+    bool small = i->asize == 2, wide = i->asize == 8;
+    bool counts = i->row == INSN_LOOP || i->row == INSN_LOOPE || i->row == INSN_LOOPNE;
+    if (counts && i->row != INSN_LOOP)
+        flags_to_mem(x);
+    if (counts)
+        flags_before_write(x, k, 1u << H_RCX, false);
+    flags_destroy(x);
+    if (counts && small)
+        e1(a, 0x66);
+    if (counts)
+        e_lea(a, wide, H_RCX, H_RCX, H_NONE, 0, -1);
+    if (small)
+        e1(a, 0x66);
+    e_rr(a, wide, 0x85, H_RCX, H_RCX); /* test */
+    if (!counts || i->row == INSN_LOOP) {
+        branch_if(x, i, counts ? CC_NE : CC_E);
+        return;
+    }
+    u8 *over = e_jcc(a, CC_E);
+    E(a, 0x65, 0xf6, 0x04, 0x25); /* test byte gs:[fl + 1], ZF */
+    e4(a, offsetof(struct cpu, fl) + 1);
+    e1(a, AF_ZF >> 8);
+    u8 *other = e_jcc(a, i->row == INSN_LOOPE ? CC_E : CC_NE);
+    xl_edge(x, rel_target(x, i));
+    e_land(a, over);
+    e_land(a, other);
+    xl_edge(x, next_rip(x, i));
+}
+
 /* The block's last instruction, when it changes RIP. False: not here. */
 static bool emit_branch(struct xl *x, int k)
 {
@@ -240,10 +273,21 @@ static bool emit_branch(struct xl *x, int k)
                        "rows in the order of condition codes");
         if (!may_go(x, rel_target(x, i)))
             return false;
-        branch(x, i);
+        flags_to_host(x);
+        branch_if(x, i, (u8)(i->row - INSN_JO));
         return true;
     }
     switch (i->row) {
+    case INSN_LOOP:
+    case INSN_LOOPE:
+    case INSN_LOOPNE:
+    case INSN_JCXZ:
+    case INSN_JECXZ:
+    case INSN_JRCXZ:
+        if (!may_go(x, rel_target(x, i)))
+            return false;
+        count_branch(x, k);
+        return true;
     case INSN_JMP:
         if (i->kind[0] == OP_REL) {
             if (!may_go(x, rel_target(x, i)))

@@ -16,10 +16,12 @@ struct plan {
         int host, guest;
         bool out;
     } temp[2];
-    int n_temps;
+    int n_temps, n_gprs;
     bool mem;
     u32 mem_size;
     bool mem_write, high_byte, low_byte_needs_rex;
+    int swap;   /* AH CH DH BH beside a memory operand, which needs a REX prefix: the register whose
+                   two   low bytes change places around it; -1: none */
     u16 writes; /* host registers */
     bool vec;   /* x87, MMX, SSE, AVX */
 };
@@ -70,7 +72,7 @@ static int place(struct plan *p, int g, const ZydisDecodedOperand *op)
 static bool plan_operands(struct xl *x, const struct insn *i, struct plan *p)
 {
     const ZydisDecodedInstruction *d = &x->d;
-    *p = (struct plan){.reg = d->raw.modrm.reg, .rm = d->raw.modrm.rm};
+    *p = (struct plan){.reg = d->raw.modrm.reg, .rm = d->raw.modrm.rm, .swap = -1};
     for (int k = 0; k < d->operand_count; k++) {
         const ZydisDecodedOperand *op = &x->ops[k];
         if (op->type != ZYDIS_OPERAND_TYPE_MEMORY)
@@ -94,6 +96,7 @@ static bool plan_operands(struct xl *x, const struct insn *i, struct plan *p)
         int n = ZydisRegisterGetId(op->reg.value);
         if (is_gpr_class(c)) {
             int id = n;
+            p->n_gprs++;
             n = gpr_number(op->reg.value);
             if (c == ZYDIS_REGCLASS_GPR8) {
                 p->high_byte |= id >= 4 && id < 8;
@@ -101,6 +104,7 @@ static bool plan_operands(struct xl *x, const struct insn *i, struct plan *p)
                 if (id >= 4 && id < 8) {                     /* AH: bits of a host register */
                     if (op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE)
                         p->writes |= (u16)(1u << n);
+                    p->swap = n;
                     n += 4; /* its number in an encoding without REX */
                     goto encode;
                 }
@@ -139,7 +143,16 @@ static bool plan_operands(struct xl *x, const struct insn *i, struct plan *p)
             break;
         }
     }
+    if (!p->mem || p->n_gprs != 1 || i->base == p->swap || i->index == p->swap)
+        p->swap = -1;
+    if (p->swap >= 0)
+        p->reg = p->swap;
     return true;
+}
+
+static void swap_bytes_of(struct asm_buf *a, int reg)
+{
+    E(a, 0x86, (u8)(0xc0 | reg << 3 | (reg + 4))); /* xchg al, ah and the like; flags stay */
 }
 
 /* VEX.W that tells a general register's size is ignored outside 64-bit mode. */
@@ -516,7 +529,7 @@ bool copy_insn(struct xl *x, int k)
         return true;
     if (!plan_operands(x, i, &p))
         return false;
-    if (p.high_byte && (needs_rex(x, &p) || p.n_temps))
+    if (p.high_byte && p.swap < 0 && (needs_rex(x, &p) || p.n_temps))
         return false;
     if (x87 && p.mem && i->seg != SEG_FLAT)
         return false;
@@ -565,8 +578,12 @@ bool copy_insn(struct xl *x, int k)
     u8 *start = x->a->p;
     if (may_trap(i, &p))
         cold_add(x, NULL, COLD_FAULT, k, 0);
+    if (p.swap >= 0)
+        swap_bytes_of(x->a, p.swap);
     if (!emit_other(x, i, &p))
         emit_encoding(x, i, &p);
+    if (p.swap >= 0)
+        swap_bytes_of(x->a, p.swap);
     for (int n = 0; n < p.n_temps; n++)
         if (p.temp[n].out)
             e_guest(x->a, true, OP_STORE, p.temp[n].host, p.temp[n].guest);

@@ -143,6 +143,42 @@ Test(segments, flat_beside)
     vm_free(g.vm);
 }
 
+/* LOOP and JCXZ keep the flags; `up` stands in the bits that they do not count. High bytes beside
+ * memory. Wants EBX 0 and EDI a number of rounds. */
+#define COUNTS(u, up, zero, wide, mem)                                                             \
+    u "again: mov $" up " + 5, %ecx\n 1: add %edi, %ebx\n loop 1b\n adc %ecx, %ebx\n"              \
+      "mov $" up " + 9, %ecx\n 1: inc %edx\n test $7, %dl\n loopne 1b\n sbb %ecx, %ebx\n"          \
+      "mov $" up " + 9, %ecx\n 1: dec %edx\n test $4, %dl\n loope 1b\n adc %ecx, %ebx\n"           \
+      "mov $" up " + 1, %ecx\n stc\n loop 2f\n adc %ecx, %ebx\n 2: jz 1f\n rol $1, %ebx\n"         \
+      "1: stc\n " zero " 2f\n hlt\n 2: adc $3, %ebx\n mov $7, %ecx\n cmp %edx, %ecx\n"             \
+      "1: " wide " 1b\n sbb %ecx, %ebx\n mov $1, %ecx\n " zero " 2f\n inc %ebx\n"                  \
+      "2: mov %bh, " mem "\n add " mem ", %dh\n xor %dh, " mem "\n cmp %ch, " mem "\n"             \
+      "adc " mem ", %ah\n setc %ch\n sub %ch, " mem "\n xchg %bh, " mem "\n add %ah, %bl\n"        \
+      "dec %edi\n jnz " u "again\n"
+
+GUEST(real_counts, 16)
+REAL("real_counts", "rc")
+"mov $2000, %edi\n xor %ebx, %ebx\n xor %edx, %edx\n xor %eax, %eax\n" COUNTS(
+    "rc", "0x12340000", "jcxz", "addr32 loop",
+    "%es:0x200") "mov %ebx, %es:0\n mov %edx, %es:8\n mov %eax, %es:16\n" GUEST_END(real_counts);
+
+GUEST(counts, 64)
+"mov $2000, %edi\n xor %ebx, %ebx\n xor %edx, %edx\n xor %eax, %eax\n" COUNTS(
+    "co", "0", "jrcxz", "addr32 loop",
+    "OUT + 512") "mov %ebx, OUT\n mov %edx, OUT + 8\n mov %eax, OUT + 16\n" GUEST_END(counts);
+
+Test(segments, counts)
+{
+    struct guest g = RUN_ALL(real_counts, 16), f = RUN_ALL(counts, 64);
+    cr_expect_neq(guest_out(&g, 0), 0);
+    cr_expect_lt(guest_count(&g, "exits event"), 100);
+    cr_expect_lt(guest_count(&g, "exits C call"), 100);
+    cr_expect_lt(guest_count(&f, "exits event"), 100);
+    cr_expect_lt(guest_count(&f, "exits C call"), 100);
+    vm_free(g.vm);
+    vm_free(f.vm);
+}
+
 /* Nothing in this loop needs the interpreter or a C function. */
 GUEST(real_loop, 16)
 REAL("real_loop", "rl")
