@@ -159,12 +159,12 @@ Test(segments, flat_beside)
 GUEST(real_counts, 16)
 REAL("real_counts", "rc")
 "mov $2000, %edi\n xor %ebx, %ebx\n xor %edx, %edx\n xor %eax, %eax\n" COUNTS(
-    "rc", "0x12340000", "jcxz", "addr32 loop",
+    "rc", "0x12340000", "jcxz", ".byte 0x67\n loop",
     "%es:0x200") "mov %ebx, %es:0\n mov %edx, %es:8\n mov %eax, %es:16\n" GUEST_END(real_counts);
 
 GUEST(counts, 64)
 "mov $2000, %edi\n xor %ebx, %ebx\n xor %edx, %edx\n xor %eax, %eax\n" COUNTS(
-    "co", "0", "jrcxz", "addr32 loop",
+    "co", "0", "jrcxz", ".byte 0x67\n loop",
     "OUT + 512") "mov %ebx, OUT\n mov %edx, OUT + 8\n mov %eax, OUT + 16\n" GUEST_END(counts);
 
 Test(segments, counts)
