@@ -154,6 +154,31 @@ Test(rewritten, in_turn)
     vm_free(g.vm);
 }
 
+/* A loop through memory, whose step is rewritten each time before it runs. */
+GUEST(steps, 64)
+"mov $0x300000, %edi\n mov $0x4000, %ecx\n 1: mov %rcx, %rax\n imul %rcx, %rax\n mov %rax, (%rdi)\n"
+    "add $8, %rdi\n dec %ecx\n jnz 1b\n"
+    "mov $300, %ebp\n xor %r8d, %r8d\n xor %r9d, %r9d\n"
+    "stround: mov %ebp, %eax\n and $7, %eax\n inc %eax\n shl $3, %eax\n mov %rax, %rdx\n"
+    "mov %eax, stf2 - 4(%rip)\n call stf\n"
+    "mov $0x300000, %esi\n mov $200, %ecx\n 1: add (%rsi), %r9\n add %rdx, %rsi\n dec %ecx\n"
+    "jnz 1b\n dec %ebp\n jnz stround\n mov %r8, OUT\n mov %r9, OUT + 8\n jmp stend\n"
+    ".balign 4096\n stf: mov $0x300000, %esi\n mov $200, %ecx\n"
+    "1: add (%rsi), %r8\n .byte 0x48, 0x81, 0xc6, 8, 0, 0, 0\n stf2: sub $1, %ecx\n jnz 1b\n ret\n"
+    "stend:" GUEST_END(steps);
+
+Test(rewritten, steps)
+{
+    struct guest g = RUN_ALL(steps, 64);
+    cr_expect_neq(guest_out(&g, 0), 0);
+    cr_expect_eq(guest_out(&g, 0), guest_out(&g, 1));
+    vm_free(g.vm);
+    g = guest_new(steps, steps_end, 64, "bt-hot");
+    guest_run(&g);
+    cr_expect_gt(guest_count(&g, "loops in strips"), 1);
+    vm_free(g.vm);
+}
+
 /* ---- who writes, and where ---------------------------------------------------------------------
  */
 /* By another linear address of the page; then the page at 400000h is exchanged for another with the
