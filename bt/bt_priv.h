@@ -368,8 +368,48 @@ void cold_back(struct xl *x, int first); /* all since `first` come back here */
 /* What strip.c needs of it. */
 void xl_set_part(struct xl *x, int n);
 bool xl_decode(struct xl *x, int k);
-void xl_edge(struct xl *x, u64 target);
 void xl_parts(struct xl *x);
+
+/* ---- branch.c ---- */
+/* A jump to the block at RIP target; the flags are in cpu->fl. */
+void xl_edge(struct xl *x, u64 target);
+/* The last of a part's ways to others: an edge, or what comes next anyway. */
+void xl_leave(struct xl *x, u64 target);
+/* The block's last instruction, when it changes RIP. False: not here; what was emitted is void. */
+bool emit_branch(struct xl *x, int k);
+/* RIP behind an instruction. */
+static inline u64 next_rip(const struct xl *x, const struct insn *i)
+{
+    u64 r = x->lin + i->off + i->len;
+    return x->bits64 ? r : (u32)r;
+}
+
+/* S1: a target, for code of this key. S1: where its code is remembered, for jump_found or
+ * keep_found and jump_kept; everything else is a way out to the C function of instruction k, with
+ * nothing changed. Destroys S2. */
+void find_block(struct xl *x, int k, u32 key);
+void jump_found(struct xl *x);
+/* S1 is wanted for something else meanwhile. Destroys S2. */
+void keep_found(struct xl *x);
+void jump_kept(struct xl *x);
+
+/* ---- stack.c ---- */
+/* S1 = x->ref, `size` bytes of it; 2: zero-extended. */
+void load_s1(struct xl *x, int size);
+/* x->ref = reg, `size` bytes of it. */
+void store_reg(struct xl *x, int reg, int size);
+/* The stack pointer moves by d; flags stay. */
+void move_sp(struct xl *x, i32 d);
+/* x->ref: `size` bytes that are d bytes from the stack pointer, checked as by mem_base. */
+void stack_slot(struct xl *x, int k, i32 d, int size, bool write, u8 what);
+void push_imm(struct xl *x, int k, u64 v, int size, u8 what);
+/* The operand has a size that the stack takes here. */
+bool stack_size(const struct xl *x, const struct insn *i);
+bool emit_stack(struct xl *x, int k); /* false: not here, nothing was emitted */
+/* Several pushes or pops from k on, with one check for all when they stay in one page. */
+bool emit_run(struct xl *x, int k);
+/* Code of its way out: one by one. */
+void run_apart(struct xl *x, const struct way_out *c);
 
 /* ---- strip.c ---- */
 /* After a loop's second copy: a third one for strips; returns where it is entered, with the flags
@@ -433,33 +473,6 @@ void mem_modrm(struct xl *x, int reg);
 bool mem_simple(const struct xl *x, const struct insn *i);
 /* LEA. Flags stay. */
 void mem_lea(struct xl *x, int k, const struct insn *i);
-
-/* S1: a target, for code of this key. S1: where its code is remembered, for jump_found or
- * keep_found and jump_kept; everything else is a way out to the C function of instruction k, with
- * nothing changed. Destroys S2. */
-void find_block(struct xl *x, int k, u32 key);
-void jump_found(struct xl *x);
-/* S1 is wanted for something else meanwhile. Destroys S2. */
-void keep_found(struct xl *x);
-void jump_kept(struct xl *x);
-
-/* ---- stack.c ---- */
-/* S1 = x->ref, `size` bytes of it; 2: zero-extended. */
-void load_s1(struct xl *x, int size);
-/* x->ref = reg, `size` bytes of it. */
-void store_reg(struct xl *x, int reg, int size);
-/* The stack pointer moves by d; flags stay. */
-void move_sp(struct xl *x, i32 d);
-/* x->ref: `size` bytes that are d bytes from the stack pointer, checked as by mem_base. */
-void stack_slot(struct xl *x, int k, i32 d, int size, bool write, u8 what);
-void push_imm(struct xl *x, int k, u64 v, int size, u8 what);
-/* The operand has a size that the stack takes here. */
-bool stack_size(const struct xl *x, const struct insn *i);
-bool emit_stack(struct xl *x, int k); /* false: not here, nothing was emitted */
-/* Several pushes or pops from k on, with one check for all when they stay in one page. */
-bool emit_run(struct xl *x, int k);
-/* Code of its way out: one by one. */
-void run_apart(struct xl *x, const struct way_out *c);
 
 /* ---- segload.c ---- */
 void make_segment_thunks(struct bt *t);

@@ -67,14 +67,15 @@ static void ways(struct cpu *c, const struct block *b, struct block *to[2])
     }
 }
 
-/* b counts from now on. */
+/* b counts from now on. There are counters for so many branches at a time; one that is long in use
+ * goes to the next branch, and whoever else still counts there makes its counts a little less
+ * true. */
 static void probe(struct cpu *c, struct block *b)
 {
     struct bt *t = bt_of(c);
-    if (b->probe || b->super || loops(b) || !branches(b) || t->n_probes + 1 >= BT_PROBES ||
-        !room(t))
+    if (b->probe || b->super || loops(b) || !branches(b) || !room(t))
         return;
-    b->probe = (u16)++t->n_probes;
+    b->probe = (u16)(1 + t->n_probes++ % (BT_PROBES - 1));
     c->bt_probes[b->probe][0] = c->bt_probes[b->probe][1] = 0;
     if (!bt_translate_again(c, b))
         b->probe = 0;
