@@ -754,6 +754,7 @@ def stuck_reader(r):
 
 
 def main():
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup's children would ignore it, rightly
     a = argparse.ArgumentParser()
     a.add_argument("--program", required=True)
     a.add_argument("--manual", default=os.path.join(os.path.dirname(os.path.abspath(__file__)),

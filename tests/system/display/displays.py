@@ -141,6 +141,7 @@ CASES = [shots, shots_signalled, shots_repeat, shot_errors, *terms.CASES, *vncs.
 
 
 def main():
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup's children would ignore it, rightly
     a = machine.arguments()
     return machine.run_cases(CASES, a.names, lambda: Machine(a.program),
                              errors=(EOFError, rfb.Refused))
