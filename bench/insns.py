@@ -5,7 +5,7 @@
 
 Starts a machine, waits for TEXT on its output and S seconds more, then single-steps its thread for N
 host instructions. Each block of translated code begins by charging its guest instructions to the
-slice (sub qword [rsp], n); those n are added up as they pass. What runs outside the translator's
+slice (sub qword [rsp], n), a strip of a loop many rounds at once; those are added up as they pass. What runs outside the translator's
 code is counted apart: C functions that it calls, and the interpreter (whose guest instructions are
 not in the ratio). Give the machine -icount: real time does not stand still while we step.
 """
@@ -23,8 +23,10 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 LIBC.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
 LIBC.ptrace.restype = ctypes.c_long
 SINGLESTEP, PEEKUSER, ATTACH, DETACH = 9, 3, 16, 17
-RIP = 16 * 8  # of struct user_regs_struct
+R15, R14, RIP = 0, 8, 16 * 8  # of struct user_regs_struct
 CHARGE = b"\x48\x81\x6c\x24\x00"  # sub qword [rsp + 0], imm32
+STRIP = b"\x4c\x29\x7c\x24\x00"   # sub qword [rsp + 0], r15: many rounds of a loop at once
+BACK = b"\x4c\x01\x74\x24\x00"    # add qword [rsp + 0], r14: what was not used of them
 
 
 def ptrace(what, pid, addr=0, data=0):
@@ -65,6 +67,10 @@ def count(pid, steps):
                 code = os.pread(mem.fileno(), 9, rip)
                 if code.startswith(CHARGE):
                     guest += int.from_bytes(code[5:9], "little")
+                elif code.startswith(STRIP):
+                    guest += ptrace(PEEKUSER, pid, R15)
+                elif code.startswith(BACK):
+                    guest -= ptrace(PEEKUSER, pid, R14)
             ptrace(SINGLESTEP, pid)
             status = os.waitpid(pid, 0)[1]
             if not os.WIFSTOPPED(status):
