@@ -754,7 +754,10 @@ def stuck_reader(r):
 
 
 def main():
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup's children would ignore it, rightly
+    # the children of nohup, or of a shell's background, would ignore them, rightly
+    for sig in (signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(sig, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     a = argparse.ArgumentParser()
     a.add_argument("--program", required=True)
     a.add_argument("--manual", default=os.path.join(os.path.dirname(os.path.abspath(__file__)),

@@ -141,7 +141,10 @@ CASES = [shots, shots_signalled, shots_repeat, shot_errors, *terms.CASES, *vncs.
 
 
 def main():
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup's children would ignore it, rightly
+    # the children of nohup, or of a shell's background, would ignore them, rightly
+    for sig in (signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(sig, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     a = machine.arguments()
     return machine.run_cases(CASES, a.names, lambda: Machine(a.program),
                              errors=(EOFError, rfb.Refused))
