@@ -45,7 +45,7 @@ static void helper(struct xl *x, int k)
     x87_flush(x);
     flags_to_mem(x);
     e_imm(x->a, S2, insn_off(k));
-    e_patch(x->a, e_call(x->a), x->stubs[x->at].slow);
+    e_patch(x->a, e_call(x->a), x->named[x->at].slow);
     x->fl = (struct flag_state){.mem = true, .host = true};
     x->how[k] = BT_HELPED;
 }
@@ -56,7 +56,7 @@ static void event(struct xl *x, int k)
     flags_to_mem(x);
     x->how[k] = BT_EVENT;
     e_imm(x->a, S2, insn_off(k) | BT_EXIT_EVENT);
-    e_patch(x->a, e_jmp(x->a), x->stubs[x->at].event);
+    e_patch(x->a, e_jmp(x->a), x->named[x->at].event);
 }
 
 /* ---- the block --------------------------------------------------------------------------------
@@ -145,7 +145,7 @@ static void charge(struct xl *x)
 }
 
 /* In front of a thunk: which block it is; of a part, when it may not be entered, whose. */
-static u8 *stub(struct xl *x, u8 *thunk)
+static u8 *name_thunk(struct xl *x, u8 *thunk)
 {
     struct asm_buf *a = x->a;
     u8 *start = a->p;
@@ -206,16 +206,16 @@ static u8 *way_in(struct xl *x)
     e_imm(a, H_RAX, (u64)(uintptr_t)bt_strange);
     E(a, 0xff, 0xe0); /* jmp rax */
     for (x->at = 0; x->at < x->n_parts; x->at++)
-        x->stubs[x->at] = (struct part_stubs){.slow = stub(x, x->t->slow),
-                                              .tail = stub(x, x->t->tail),
-                                              .event = stub(x, x->t->event),
-                                              .edge_exit = stub(x, x->t->edge_exit),
-                                              .refuse = stub(x, x->t->refuse)};
+        x->named[x->at] = (struct named_thunks){.slow = name_thunk(x, x->t->slow),
+                                                .tail = name_thunk(x, x->t->tail),
+                                                .event = name_thunk(x, x->t->event),
+                                                .edge_exit = name_thunk(x, x->t->edge_exit),
+                                                .refuse = name_thunk(x, x->t->refuse)};
     x->at = 0;
 
     x->hot = a->p;
     charge(x);
-    e_patch(a, e_jcc(a, CC_S), x->stubs[0].refuse);
+    e_patch(a, e_jcc(a, CC_S), x->named[0].refuse);
     e_land(a, body);
     return entry;
 }
@@ -258,7 +258,7 @@ static void ways_out(struct xl *x)
             break;
         case COLD_REFUSE:
             flags_emit_save(a, &c->fl);
-            e_patch(a, e_jmp(a), x->stubs[x->at].refuse);
+            e_patch(a, e_jmp(a), x->named[x->at].refuse);
             break;
         case COLD_VEC:
             e_imm(a, S2, c->need);
@@ -268,7 +268,7 @@ static void ways_out(struct xl *x)
             x87_store(x, &c->x87);
             flags_emit_save(a, &c->fl);
             e_imm(a, S2, insn_off(c->k) | BT_EXIT_VECTOR);
-            e_patch(a, e_jmp(a), x->stubs[x->at].tail);
+            e_patch(a, e_jmp(a), x->named[x->at].tail);
             break;
         case COLD_MISS:
             e_imm(a, S1, c->key);
@@ -282,7 +282,7 @@ static void ways_out(struct xl *x)
                   insn_off(c->k) | (c->what == COLD_MISS    ? BT_EXIT_INDIRECT
                                     : c->what == COLD_EVENT ? BT_EXIT_EVENT
                                                             : BT_EXIT_MEMORY));
-            e_patch(a, e_jmp(a), x->stubs[x->at].event);
+            e_patch(a, e_jmp(a), x->named[x->at].event);
             break;
         case COLD_FAULT:
         case COLD_SLOW:
@@ -291,7 +291,7 @@ static void ways_out(struct xl *x)
                   insn_off(c->k) | (c->what == COLD_FAULT ? BT_EXIT_FAULT
                                     : c->operand          ? BT_EXIT_OPERAND
                                                           : BT_EXIT_MEMORY));
-            e_patch(a, e_call(a), x->stubs[x->at].slow);
+            e_patch(a, e_call(a), x->named[x->at].slow);
             if (c->operand)
                 e_gs(a, true, OP_LOAD, S1, offsetof(struct cpu, bt_scratch));
             e_patch(a, e_jmp(a), c->back);
@@ -310,7 +310,7 @@ static void ways_out(struct xl *x)
             (struct edge){.jmp = x->out[n].jmp, .unlink = a->p, .target = x->out[n].target};
         e_land(a, x->out[n].jmp);
         e_imm(a, S2, id);
-        e_patch(a, e_jmp(a), x->stubs[x->at].edge_exit);
+        e_patch(a, e_jmp(a), x->named[x->at].edge_exit);
     }
 }
 

@@ -345,9 +345,9 @@ struct xl {
     u8 loop_vec;
     u8 *loop_entry, *loop_jmp;
     struct strip strip;
-    struct part_stubs { /* each block's own, in front of the thunk of that name */
+    struct named_thunks { /* each block's own, in front of the thunk of that name */
         u8 *slow, *tail, *event, *edge_exit, *refuse;
-    } stubs[SUPER_PARTS];
+    } named[SUPER_PARTS];
     struct way_out outs[MAX_COLD]; /* large, and not emptied: last */
     struct access access[SUPER_INSNS];
     u8 *label[SUPER_PARTS][BLOCK_MAX]; /* of instructions in the loop's second copy */
@@ -461,6 +461,11 @@ void mem_rep_allowed(struct xl *x, int k);
 void mem_rep_count(struct xl *x, int k, bool source, int scale);
 /* S1 (source) and S2: what to add to RSI and RDI for the host's addresses. */
 void mem_rep_pointers(struct xl *x, int k, bool source, bool write, u8 *retry);
+/* A field of 8 bytes of a site's entry, in struct cpu. */
+static inline size_t site_field(size_t field, u32 site)
+{
+    return offsetof(struct cpu, mmu.sites) + field + 8 * (size_t)site;
+}
 /* `to`: the place of an address's page in a view's TLB (a struct tlb_entry *; `tlb`: where struct
  * cpu has that). Flags go. */
 void e_tlb_slot(struct asm_buf *a, int to, int address, size_t tlb);

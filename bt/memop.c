@@ -118,11 +118,6 @@ static void look_up(struct xl *x, int k, u32 size, bool write, u8 what)
         x->outs[x->n_cold - 1].found = a->p;
 }
 
-static size_t site_field(size_t field, u32 site)
-{
-    return offsetof(struct cpu, mmu.sites) + field + 8 * (size_t)site;
-}
-
 /* The kernel's stack, a page or two for a long time, has one entry for reads and one for writes. */
 static bool kernel_stack(const struct xl *x, int base, int index)
 {

@@ -227,11 +227,6 @@ static void address(struct xl *x, const struct strip_group *g)
         e_lea(x->a, true, S2, b, j, g->scale, (i32)g->low);
 }
 
-static size_t site_field(size_t field, u32 site)
-{
-    return offsetof(struct cpu, mmu.sites) + field + 8 * (size_t)site;
-}
-
 /* Looks at a group's operands: S2 becomes the offset in the page, g->reg what is to be added. */
 static void look(struct xl *x, const struct strip_group *g, u8 **fail, int *n_fail)
 {
